@@ -1,0 +1,2 @@
+//! Measurements against the rivals beside us.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Deterministic simulation: seeded network, disk, clock and liars around the sans-io cores.

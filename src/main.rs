@@ -1,0 +1,2 @@
+//! The `datt` command.
+fn main() {}

@@ -1,0 +1,3 @@
+//! Pages as HTML, from plain data: the same templates natively and in wasm.
+
+pub mod data;

@@ -1,0 +1,2 @@
+//! run, test, check, tidy, bench, dist
+fn main() {}
