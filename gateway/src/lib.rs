@@ -1,0 +1,21 @@
+//! The only owner of HTTP: pages, JSON API, events, blobs, metrics.
+//!
+//! The crate owns no socket and no task: the accept loop hands requests to the router as a tower
+//! service, with the client's address as a [`ClientAddr`] extension, and [`node::Node`] is all it
+//! knows of what lies behind.
+//!
+//! `pages::routes() -> Router<Gate>` gives every page and form except `/signin/{once}` and
+//! `/signout`; a page handler may fail with [`failure::Failure`], which the router shows through
+//! `pages::failure(&Failure, signed_in: bool) -> Response`.
+
+pub mod api;
+pub mod auth;
+pub mod failure;
+pub mod gate;
+pub mod metrics;
+pub mod node;
+pub mod settings;
+
+/// The address a request came from; the accept loop inserts it as a request extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddr(pub std::net::SocketAddr);
