@@ -321,7 +321,7 @@ pub struct Provenance {
 }
 
 /// A peer that this node talks to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Endpoint id, hex.
     pub id: String,
@@ -370,7 +370,7 @@ pub struct TrafficSample {
 }
 
 /// The node's own state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Version of the program.
     pub version: String,

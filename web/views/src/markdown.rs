@@ -3,7 +3,6 @@
 //! pulldown-cmark with raw HTML off (it comes out as text), then ammonia with a short list of
 //! tags: two independent gates. Links keep only known schemes, pictures only this node's blobs.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::LazyLock;
@@ -90,17 +89,22 @@ pub fn render(source: &str) -> Markup {
 
 /// Rewrites the parser's events into what a post may contain.
 struct Filter {
-    depth: usize,
+    open: Vec<Open>,
     links: usize,
     code: bool,
-    dropped: Vec<bool>,
     /// Nothing but escaped text in tags without attributes came by: there is nothing to clean.
     inert: bool,
 }
 
+/// A tag that was opened: how it ends, if it was kept, and whether it was a link or picture.
+struct Open {
+    end: Option<TagEnd>,
+    link: bool,
+}
+
 impl Default for Filter {
     fn default() -> Self {
-        Self { depth: 0, links: 0, code: false, dropped: Vec::new(), inert: true }
+        Self { open: Vec::new(), links: 0, code: false, inert: true }
     }
 }
 
@@ -116,31 +120,24 @@ impl Filter {
     }
 
     fn start<'a>(&mut self, tag: Tag<'a>, out: &mut Vec<Event<'a>>) {
-        self.depth += 1;
-        let tag = if self.depth > MAX_NESTING { None } else { self.allowed(tag) };
-        self.dropped.push(tag.is_none());
+        let link = matches!(tag, Tag::Link { .. } | Tag::Image { .. });
+        self.links += usize::from(link);
+        let tag = if self.open.len() < MAX_NESTING { self.allowed(tag) } else { None };
+        self.open.push(Open { end: tag.as_ref().map(Tag::to_end), link });
         if let Some(tag) = tag {
             out.push(Event::Start(tag));
         }
     }
 
-    fn end<'a>(&mut self, end: TagEnd, out: &mut Vec<Event<'a>>) {
-        self.depth = self.depth.saturating_sub(1);
-        let dropped = self.dropped.pop().unwrap_or(true);
-        match end {
-            TagEnd::Link | TagEnd::Image => self.links = self.links.saturating_sub(1),
-            TagEnd::CodeBlock => self.code = false,
-            _ => {}
+    fn end(&mut self, end: TagEnd, out: &mut Vec<Event<'_>>) {
+        if end == TagEnd::CodeBlock {
+            self.code = false;
         }
-        if dropped {
-            return;
+        let Some(open) = self.open.pop() else { return };
+        self.links -= usize::from(open.link);
+        if let Some(end) = open.end {
+            out.push(Event::End(end));
         }
-        out.push(Event::End(match end {
-            TagEnd::Heading(level) => TagEnd::Heading(lowered(level)),
-            // A picture from elsewhere was opened as a link.
-            TagEnd::Image if out.iter().rev().find_map(opened).is_some_and(|image| !image) => TagEnd::Link,
-            other => other,
-        }));
     }
 
     /// The tag as it may stand in a post; none when only its text may.
@@ -154,7 +151,6 @@ impl Filter {
                 Some(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))
             }
             Tag::Link { link_type, dest_url, id, .. } => {
-                self.links += 1;
                 self.inert = false;
                 let dest_url = if link_type == LinkType::Email {
                     format!("mailto:{dest_url}").into()
@@ -165,7 +161,6 @@ impl Filter {
                 is_safe_link(&dest_url).then_some(Tag::Link { link_type, dest_url, title: CowStr::Borrowed(""), id })
             }
             Tag::Image { dest_url, id, .. } => {
-                self.links += 1;
                 self.inert = false;
                 let dest_url = local(dest_url);
                 let title = CowStr::Borrowed("");
@@ -216,15 +211,6 @@ impl Filter {
     }
 }
 
-/// Whether the event opened a picture (true) or a link (false).
-fn opened(event: &Event<'_>) -> Option<bool> {
-    match event {
-        Event::Start(Tag::Image { .. }) => Some(true),
-        Event::Start(Tag::Link { .. }) => Some(false),
-        _ => None,
-    }
-}
-
 /// Headings in posts stand below the page's own two levels.
 fn lowered(level: HeadingLevel) -> HeadingLevel {
     match level {
@@ -255,8 +241,105 @@ fn next_link(text: &str) -> Option<(usize, usize)> {
     (url.len() > "https://".len()).then_some((start, url.len()))
 }
 
-/// A body's text for readers of feeds that take no HTML.
-#[must_use]
-pub fn plain(source: &str) -> Cow<'_, str> {
-    visible(source)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_reads_well() {
+        let table = [
+            ("plain words", "<p>plain words</p>\n"),
+            ("**b** *e* ~~d~~ `c`", "<p><strong>b</strong> <em>e</em> <del>d</del> <code>c</code></p>\n"),
+            ("# Big", "<h3>Big</h3>\n"),
+            ("###### Small", "<h6>Small</h6>\n"),
+            ("1 < 2 & 3", "<p>1 &lt; 2 &amp; 3</p>\n"),
+            ("```rust\nfn x() {}\n```", "<pre><code>fn x() {}\n</code></pre>\n"),
+            (
+                "see https://example.org/a_b_c.",
+                "<p>see <a href=\"https://example.org/a_b_c\" rel=\"nofollow noopener ugc\">https://example.org/a_b_c</a>.</p>\n",
+            ),
+            (
+                "(http://example.org)",
+                "<p>(<a href=\"http://example.org\" rel=\"nofollow noopener ugc\">http://example.org</a>)</p>\n",
+            ),
+            ("[m](magnet:?xt=x)", "<p><a href=\"magnet:?xt=x\" rel=\"nofollow noopener ugc\">m</a></p>\n"),
+            ("<me@example.org>", "<p><a href=\"mailto:me@example.org\" rel=\"nofollow noopener ugc\">me@example.org</a></p>\n"),
+            ("[t](/t/bafy)", "<p><a href=\"/t/bafy\" rel=\"nofollow noopener ugc\">t</a></p>\n"),
+            ("[i](ipfs://bafk)", "<p><a href=\"/ipfs/bafk\" rel=\"nofollow noopener ugc\">i</a></p>\n"),
+        ];
+        for (source, expected) in table {
+            assert_eq!(render(source).as_str(), expected, "{source}");
+        }
+        assert!(render("![alt](/ipfs/bafk)").as_str().contains("<img loading=\"lazy\""), "own pictures are shown");
+        assert!(render("|a|b|\n|-|-|\n|1|2|").as_str().contains("<td>1</td>"));
+    }
+
+    /// Whatever comes in, none of these may come out as markup.
+    #[test]
+    fn hostile_markdown_stays_text() {
+        let sources = [
+            "<script>alert(1)</script>",
+            "<img src=x onerror=alert(1)>",
+            "text <b onclick=x>bold</b>",
+            "[x](javascript:alert(1))",
+            "[x](JaVaScRiPt:alert(1))",
+            "[x](java\nscript:alert(1))",
+            "[x](&#106;avascript:alert(1))",
+            "[x](data:text/html;base64,PHNjcmlwdD4=)",
+            "[x](vbscript:msgbox)",
+            "<javascript:alert(1)>",
+            "![x](javascript:alert(1))",
+            "![x\" onerror=\"alert(1)](/ipfs/a)",
+            "![x](/ipfs/a\"onerror=\"alert\\(1\\))",
+            "![x](https://tracker.example/pixel.gif)",
+            "![x](//tracker.example/pixel.gif)",
+            "[x](//evil.example)",
+            "[x](/signout)",
+            "[x](/t/../signout)",
+            "[x](https://a \"onmouseover=alert(1)\")",
+            "[a]: javascript:alert(1)\n\n[a]",
+            "```\"><script>alert(1)</script>\n</code></pre><script>\n```",
+            "`<script>`",
+            "<style>body{display:none}</style>",
+            "<iframe src=/settings></iframe>",
+            "<form action=/post><input name=csrf></form>",
+            "<svg onload=alert(1)>",
+            "<math><mtext></p><style><img src onerror=alert(1)>",
+            "<!--><script>alert(1)</script>-->",
+            "<a href=\"https://x\" style=\"position:fixed\">",
+            "https://x.example/\"onmouseover=alert(1)",
+            "| a |\n|-|\n| <script>alert(1)</script> |",
+        ];
+        for source in sources {
+            let html = render(source).to_string();
+            let lower = html.to_ascii_lowercase();
+            for tag in ["<script", "<style", "<iframe", "<form", "<svg", "<math", "<input", "<b "] {
+                assert!(!lower.contains(tag), "{source} gave {html}");
+            }
+            let in_tags: String = lower.split('<').skip(1).filter_map(|t| t.split_once('>')).map(|(t, _)| format!("<{t}>")).collect();
+            for part in ["javascript:", "vbscript:", "data:", "style=", "=\"//", "/signout", "src=\"http"] {
+                assert!(!in_tags.contains(part), "{source} gave {html}");
+            }
+            for tag in in_tags.split('<').filter(|t| !t.is_empty()) {
+                let outside: String = tag.split('"').step_by(2).collect();
+                assert!(!outside.contains(" on"), "{source} gave {html}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_must_be_seen_is_seen() {
+        assert!(render("pay\u{202E}lapyap").as_str().contains("⟨U+202E⟩"));
+        assert!(render("<b>x</b>").as_str().contains("&lt;b&gt;"), "raw HTML is shown as it was written");
+    }
+
+    #[test]
+    fn deep_nesting_is_flattened() {
+        let html = render(&format!("{} deep", ">".repeat(4_000))).to_string();
+        assert_eq!(html.matches("<blockquote>").count(), html.matches("</blockquote>").count());
+        assert!(html.matches("<blockquote>").count() <= MAX_NESTING);
+        assert!(html.contains("deep"));
+        let brackets = render(&"[".repeat(30_000)).to_string();
+        assert!(brackets.contains("[[["));
+    }
 }

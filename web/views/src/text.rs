@@ -8,6 +8,9 @@ const ID_END_CHARS: usize = 6;
 /// Longest excerpt for previews and for feed titles, in characters.
 pub const EXCERPT_CHARS: usize = 200;
 
+/// Pages of a gateway that mean the same on every gateway.
+const SAFE_PATHS: [&str; 6] = ["/ipfs/", "/t/", "/p/", "/s/", "/e/", "/@"];
+
 /// Direction overrides, embeddings and isolates: they can make text read as something else.
 fn is_direction_control(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -99,7 +102,8 @@ pub fn host_of(url: &str) -> &str {
 #[must_use]
 pub fn is_safe_link(url: &str) -> bool {
     let lower = url.trim_start().to_ascii_lowercase();
-    ["http://", "https://", "mailto:", "magnet:", "/ipfs/"].iter().any(|p| lower.starts_with(p))
+    let local = SAFE_PATHS.iter().any(|p| url.starts_with(p)) && !url.contains("..");
+    local || ["http://", "https://", "mailto:", "magnet:"].iter().any(|p| lower.starts_with(p))
 }
 
 #[cfg(test)]

@@ -1,0 +1,44 @@
+//! Settings of the signed-in person.
+
+use askama::Template;
+
+use crate::amount;
+use crate::data::{Profile, Status};
+use crate::frame::{Frame, Theme};
+
+/// A browser that is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// When it signed in.
+    pub since_ms: u64,
+    /// It is this one.
+    pub current: bool,
+}
+
+/// Profile, boards, sessions, storage.
+#[derive(Debug, Template)]
+#[template(path = "settings.html")]
+pub struct SettingsPage<'a> {
+    /// Frame.
+    pub frame: &'a Frame,
+    /// The person's own profile.
+    pub profile: &'a Profile,
+    /// State of the node, for the quota.
+    pub status: &'a Status,
+    /// Browsers that are signed in; empty when the gateway doesn't list them.
+    pub sessions: &'a [SessionRow],
+}
+
+impl SettingsPage<'_> {
+    fn themes(&self) -> [(Theme, &'static str); 3] {
+        [(Theme::Auto, "As the system"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+    }
+
+    fn is_theme(&self, theme: &Theme) -> bool {
+        self.frame.theme == *theme
+    }
+
+    fn percent(&self) -> u64 {
+        amount::percent(self.status.used_bytes, self.status.max_bytes)
+    }
+}
