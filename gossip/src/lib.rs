@@ -1,0 +1,18 @@
+//! Who said what: thread topics, reconciliation and catching up; sans-io cores with an iroh driver.
+//!
+//! The cores ([`sync::Session`], [`live::Topics`], [`Schedule`], and [`Node`] that joins the last two)
+//! have no clock, no I/O and no global randomness: time and seeds are handed in, outputs come back.
+//! [`net`] drives them over iroh; the simulation drives the same ones over a lossy network of its own.
+//! `docs/protocol/sync.md` describes everything that crosses the network, to the byte.
+
+pub mod bounds;
+mod byte_string;
+pub mod net;
+mod replica;
+mod scope;
+
+pub use replica::{
+    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
+    ReplicaError,
+};
+pub use scope::Scope;
