@@ -10,11 +10,23 @@
 
 pub mod api;
 pub mod auth;
+pub mod blob;
+pub mod client;
 pub mod failure;
 pub mod gate;
+pub mod guard;
+pub mod headers;
 pub mod metrics;
 pub mod node;
+pub mod pages;
+pub mod rate;
+pub mod router;
 pub mod settings;
+pub mod sign_in;
+pub mod slots;
+pub mod upload;
+
+pub use router::router;
 
 /// The address a request came from; the accept loop inserts it as a request extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
