@@ -81,7 +81,11 @@ pub struct MaybeSession(pub Option<Session>);
 impl MaybeSession {
     /// For whom to read.
     pub fn viewer(&self) -> Viewer {
-        if self.0.is_some() { Viewer::Owner } else { Viewer::Stranger }
+        if self.0.is_some() {
+            Viewer::Owner
+        } else {
+            Viewer::Stranger
+        }
     }
 }
 
@@ -127,13 +131,22 @@ impl Auth {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, record| now.duration_since(record.since) < SESSION_LIFETIME);
         evict_oldest(&mut sessions, MAX_SESSIONS, |record| record.since);
-        sessions.insert(*digest(&id).as_bytes(), Record { csrf: random_token(), since: now });
+        sessions.insert(
+            *digest(&id).as_bytes(),
+            Record {
+                csrf: random_token(),
+                since: now,
+            },
+        );
         Some(self.cookie(&id, SESSION_LIFETIME, secure))
     }
 
     /// Ends a session; gives the `Set-Cookie` value that removes the cookie.
     pub fn sign_out(&self, session: &Session, secure: bool) -> String {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.key);
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&session.key);
         self.cookie("", Duration::ZERO, secure)
     }
 
@@ -147,8 +160,10 @@ impl Auth {
         let key = *digest(id).as_bytes();
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let record = sessions.get(&key)?;
-        (now.duration_since(record.since) < SESSION_LIFETIME)
-            .then(|| Session { key, csrf: record.csrf.clone() })
+        (now.duration_since(record.since) < SESSION_LIFETIME).then(|| Session {
+            key,
+            csrf: record.csrf.clone(),
+        })
     }
 
     /// Whether the request carries the API's bearer token: `None` without any, else right or wrong.
@@ -195,7 +210,11 @@ fn random_token() -> String {
 
 fn evict_oldest<V>(map: &mut BTreeMap<[u8; 32], V>, max: usize, age: impl Fn(&V) -> Instant) {
     while map.len() >= max {
-        let Some(oldest) = map.iter().min_by_key(|(_, value)| age(value)).map(|(key, _)| *key) else {
+        let Some(oldest) = map
+            .iter()
+            .min_by_key(|(_, value)| age(value))
+            .map(|(key, _)| *key)
+        else {
             return;
         };
         map.remove(&oldest);
@@ -245,7 +264,10 @@ impl<T: DeserializeOwned + 'static> FromRequest<Gate> for CsrfForm<T> {
     async fn from_request(request: Request, gate: &Gate) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         let session = Session::from_request_parts(&mut parts, gate).await?;
-        let header = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
+        let header = parts
+            .headers
+            .get("x-csrf-token")
+            .and_then(|value| value.to_str().ok());
         let header = header.map(str::to_owned);
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         let bytes = axum::body::Bytes::from_request(Request::from_parts(parts, body), gate)
@@ -255,7 +277,8 @@ impl<T: DeserializeOwned + 'static> FromRequest<Gate> for CsrfForm<T> {
             let mut copy = Request::new(axum::body::Body::from(bytes.clone()));
             *copy.method_mut() = http::Method::POST;
             if let Some(content_type) = &content_type {
-                copy.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+                copy.headers_mut()
+                    .insert(header::CONTENT_TYPE, content_type.clone());
             }
             copy
         };
@@ -264,13 +287,19 @@ impl<T: DeserializeOwned + 'static> FromRequest<Gate> for CsrfForm<T> {
             None => parse_form::<CsrfField>(again()).await?.csrf,
         };
         session.check_csrf(&token)?;
-        Ok(Self { session, fields: parse_form(again()).await? })
+        Ok(Self {
+            session,
+            fields: parse_form(again()).await?,
+        })
     }
 }
 
 async fn parse_form<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
     match axum::Form::<T>::from_request(request, &()).await {
         Ok(axum::Form(fields)) => Ok(fields),
-        Err(rejection) => Err(Failure::rejected(rejection.status(), &rejection.body_text())),
+        Err(rejection) => Err(Failure::rejected(
+            rejection.status(),
+            &rejection.body_text(),
+        )),
     }
 }

@@ -28,7 +28,11 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_s: None }
+        Self {
+            code,
+            message: message.into(),
+            retry_after_s: None,
+        }
     }
 
     /// A request that can't be read as it stands.
@@ -38,7 +42,11 @@ impl Failure {
 
     /// Too much at once.
     pub fn busy(what: &str, retry_after_s: u32) -> Self {
-        NodeError::Busy { what: what.to_owned(), retry_after_s }.into()
+        NodeError::Busy {
+            what: what.to_owned(),
+            retry_after_s,
+        }
+        .into()
     }
 
     /// What an extractor refused: its status decides the code.
@@ -59,7 +67,12 @@ impl Failure {
 
     /// The API's JSON.
     pub fn body(&self) -> ErrorBody {
-        ErrorBody { error: ErrorDetail { code: self.code, message: self.message.clone() } }
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code,
+                message: self.message.clone(),
+            },
+        }
     }
 }
 
@@ -73,7 +86,11 @@ impl From<NodeError> for Failure {
             NodeError::Busy { retry_after_s, .. } => Some(*retry_after_s),
             _ => None,
         };
-        Self { code, message: error.to_string(), retry_after_s }
+        Self {
+            code,
+            message: error.to_string(),
+            retry_after_s,
+        }
     }
 }
 

@@ -1,8 +1,11 @@
-//! What every route can reach: the node, the sessions, the settings, the metrics.
+//! What every route can reach: the node, the sessions, the settings, the limits, the metrics.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{auth::Auth, metrics::Metrics, node::Node, settings::Settings};
+use crate::{
+    auth::Auth, blob::known_types::KnownTypes, metrics::Metrics, node::Node, rate::WriteRate,
+    settings::Settings, slots::Slots,
+};
 
 /// The state of the router; clones share it.
 #[derive(Clone)]
@@ -13,20 +16,42 @@ pub struct Gate {
 struct Inner {
     node: Arc<dyn Node>,
     auth: Auth,
+    hosts: BTreeSet<String>,
+    origins: BTreeSet<String>,
     settings: Settings,
+    slots: Slots,
+    write_rate: WriteRate,
+    known_types: KnownTypes,
     metrics: Metrics,
 }
 
 impl Gate {
     /// A gate before this node.
     pub fn new(node: Arc<dyn Node>, settings: Settings, metrics: Metrics) -> Self {
-        let auth = Auth::new(&settings);
-        Self { inner: Arc::new(Inner { node, auth, settings, metrics }) }
+        let inner = Inner {
+            node,
+            auth: Auth::new(&settings),
+            hosts: settings.allowed_hosts(),
+            origins: settings.allowed_origins(),
+            slots: Slots::new(&settings.limits),
+            write_rate: WriteRate::new(&settings.limits),
+            known_types: KnownTypes::default(),
+            settings,
+            metrics,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The node.
     pub fn node(&self) -> &dyn Node {
         &*self.inner.node
+    }
+
+    /// The node, to be kept.
+    pub fn shared_node(&self) -> Arc<dyn Node> {
+        Arc::clone(&self.inner.node)
     }
 
     /// Token, one-time sign-ins and sessions.
@@ -39,8 +64,38 @@ impl Gate {
         &self.inner.settings
     }
 
+    /// Places for what goes on at once.
+    pub fn slots(&self) -> &Slots {
+        &self.inner.slots
+    }
+
     /// Counters.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// A fresh one-time sign-in URL.
+    pub fn sign_in_url(&self) -> String {
+        format!(
+            "{}/signin/{}",
+            self.settings().base_url(),
+            self.auth().new_once()
+        )
+    }
+
+    pub(crate) fn answers_to(&self, host: &str) -> bool {
+        self.inner.hosts.contains(&host.to_ascii_lowercase())
+    }
+
+    pub(crate) fn accepts_origin(&self, origin: &str) -> bool {
+        self.inner.origins.contains(&origin.to_ascii_lowercase())
+    }
+
+    pub(crate) fn write_rate(&self) -> &WriteRate {
+        &self.inner.write_rate
+    }
+
+    pub(crate) fn known_types(&self) -> &KnownTypes {
+        &self.inner.known_types
     }
 }

@@ -70,18 +70,50 @@ const GAUGES: [(NodeGauge, &str, &str); 7] = [
     (NodeGauge::Peers, "datt_peers", "Peers connected"),
     (NodeGauge::Topics, "datt_topics", "Live gossip topics"),
     (NodeGauge::Entries, "datt_entries", "Entries held"),
-    (NodeGauge::Pending, "datt_entries_pending", "Entries waiting for something"),
+    (
+        NodeGauge::Pending,
+        "datt_entries_pending",
+        "Entries waiting for something",
+    ),
     (NodeGauge::Blobs, "datt_blobs", "Blobs held in full"),
-    (NodeGauge::BlobBytes, "datt_blobs_bytes", "Bytes of blobs held"),
-    (NodeGauge::UsedBytes, "datt_storage_used_bytes", "Bytes used under the data folder"),
+    (
+        NodeGauge::BlobBytes,
+        "datt_blobs_bytes",
+        "Bytes of blobs held",
+    ),
+    (
+        NodeGauge::UsedBytes,
+        "datt_storage_used_bytes",
+        "Bytes used under the data folder",
+    ),
 ];
 
 const COUNTERS: [(NodeCounter, &str, &str); 5] = [
-    (NodeCounter::ReceivedBytes, "datt_peers_received_bytes", "Bytes received from peers"),
-    (NodeCounter::SentBytes, "datt_peers_sent_bytes", "Bytes sent to peers"),
-    (NodeCounter::Ingested, "datt_entries_ingested", "Entries accepted since the start"),
-    (NodeCounter::Refused, "datt_entries_refused", "Entries refused since the start"),
-    (NodeCounter::Liars, "datt_peers_dropped", "Peers dropped because they lied"),
+    (
+        NodeCounter::ReceivedBytes,
+        "datt_peers_received_bytes",
+        "Bytes received from peers",
+    ),
+    (
+        NodeCounter::SentBytes,
+        "datt_peers_sent_bytes",
+        "Bytes sent to peers",
+    ),
+    (
+        NodeCounter::Ingested,
+        "datt_entries_ingested",
+        "Entries accepted since the start",
+    ),
+    (
+        NodeCounter::Refused,
+        "datt_entries_refused",
+        "Entries refused since the start",
+    ),
+    (
+        NodeCounter::Liars,
+        "datt_peers_dropped",
+        "Peers dropped because they lied",
+    ),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -133,7 +165,11 @@ impl Metrics {
             seconds.clone(),
         );
         let blob_bytes = Counter::default();
-        registry.register("datt_http_blob_bytes", "Bytes of blobs sent", blob_bytes.clone());
+        registry.register(
+            "datt_http_blob_bytes",
+            "Bytes of blobs sent",
+            blob_bytes.clone(),
+        );
         Self {
             inner: Arc::new(Inner {
                 registry: Mutex::new(registry),
@@ -164,7 +200,11 @@ impl Metrics {
     /// The exposition text of `/metrics`.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let registry = self.inner.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self
+            .inner
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).expect("writing to a string cannot fail");
         text
     }
@@ -176,10 +216,19 @@ impl Metrics {
         status: u16,
         elapsed: Duration,
     ) {
-        let labels = RequestLabels { method, route: route.to_owned(), status };
+        let labels = RequestLabels {
+            method,
+            route: route.to_owned(),
+            status,
+        };
         self.inner.requests.get_or_create(&labels).inc();
-        let route = RouteLabel { route: route.to_owned() };
-        self.inner.seconds.get_or_create(&route).observe(elapsed.as_secs_f64());
+        let route = RouteLabel {
+            route: route.to_owned(),
+        };
+        self.inner
+            .seconds
+            .get_or_create(&route)
+            .observe(elapsed.as_secs_f64());
     }
 
     pub(crate) fn sent_blob_bytes(&self, count: u64) {

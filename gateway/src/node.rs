@@ -14,9 +14,10 @@ use tokio::sync::watch;
 use views::data;
 
 use crate::api::types::{
-    BlobAdded, BlobState, ErrorCode, Edit, EventQuery, FetchProgress, FetchRequest, ImportProgress,
+    BlobAdded, BlobState, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest, ImportProgress,
     JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest, ProfileEdit,
-    Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
+    Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted,
+    Written,
 };
 
 /// A future that a [`Node`] method returns.
@@ -154,12 +155,8 @@ pub trait Node: Send + Sync + 'static {
 
     /// Verified bytes of exactly this range of a [`BlobBody::Partial`] blob, in order, beginning as
     /// soon as the first are verified. What is missing is fetched if the viewer may cause that.
-    fn fetch_range(
-        &self,
-        viewer: Viewer,
-        blob: BlobId,
-        range: Range<u64>,
-    ) -> Reply<'_, ByteStream>;
+    fn fetch_range(&self, viewer: Viewer, blob: BlobId, range: Range<u64>)
+    -> Reply<'_, ByteStream>;
 
     /// `GET /blob/{cid}/outboard`: the BLAKE3 outboard in iroh-blobs' format, never `Partial`.
     fn outboard(&self, viewer: Viewer, blob: BlobId) -> Reply<'_, OpenBlob>;
@@ -291,7 +288,10 @@ impl NodeError {
         act: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Local { act: act.into(), source: source.into() }
+        Self::Local {
+            act: act.into(),
+            source: source.into(),
+        }
     }
 
     /// The API's error code; it decides HTTP status and exit code.
@@ -315,5 +315,9 @@ impl NodeError {
 }
 
 fn ways_on(ways: &[String]) -> String {
-    if ways.is_empty() { String::new() } else { format!(". {}", ways.join(". ")) }
+    if ways.is_empty() {
+        String::new()
+    } else {
+        format!(". {}", ways.join(". "))
+    }
 }

@@ -98,18 +98,28 @@ impl Settings {
 
     /// Every `host[:port]` that this gateway answers to, in lower case.
     pub fn allowed_hosts(&self) -> BTreeSet<String> {
-        self.named_hosts().into_iter().map(|(_, host)| host).collect()
+        self.named_hosts()
+            .into_iter()
+            .map(|(_, host)| host)
+            .collect()
     }
 
     /// Every origin whose pages may write.
     pub fn allowed_origins(&self) -> BTreeSet<String> {
-        self.named_hosts().into_iter().map(|(scheme, host)| format!("{scheme}://{host}")).collect()
+        self.named_hosts()
+            .into_iter()
+            .map(|(scheme, host)| format!("{scheme}://{host}"))
+            .collect()
     }
 
     fn named_hosts(&self) -> Vec<(String, String)> {
         let port = self.listen.port();
         let mut named = Vec::new();
-        let mut local = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        let mut local = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "[::1]".to_owned(),
+        ];
         if !self.listen.ip().is_unspecified() {
             local.push(match self.listen.ip() {
                 IpAddr::V4(ip) => ip.to_string(),
@@ -127,7 +137,10 @@ impl Settings {
                 named.push((scheme.to_owned(), host.to_ascii_lowercase()));
             }
         }
-        if let Some(uri) = self.public_url.as_deref().and_then(|url| Uri::from_str(url).ok())
+        if let Some(uri) = self
+            .public_url
+            .as_deref()
+            .and_then(|url| Uri::from_str(url).ok())
             && let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority())
         {
             named.push((scheme.to_owned(), authority.as_str().to_ascii_lowercase()));
@@ -152,7 +165,9 @@ impl Network {
     /// True if the address lies within.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (mine, theirs, width) = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                (u128::from(a.to_bits()), u128::from(b.to_bits()), 32)
+            }
             (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
             _ => return false,
         };
@@ -179,7 +194,10 @@ impl FromStr for Network {
         if prefix_bits > width {
             return Err(refuse());
         }
-        Ok(Self { address, prefix_bits })
+        Ok(Self {
+            address,
+            prefix_bits,
+        })
     }
 }
 

@@ -1,4 +1,16 @@
 //! `/api/v1`: JSON for programs and for the command line.
 
+pub mod blobs;
+pub mod caller;
+pub mod document;
 pub mod error_code;
+pub mod events;
+pub mod input;
+pub mod node;
+pub mod people;
+pub mod pins;
+pub mod progress;
+pub mod routes;
+pub mod spaces;
+pub mod threads;
 pub mod types;

@@ -4,7 +4,7 @@
 
 use model::{BlobId, EntryId, SpaceId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use views::data::{Availability, Sort};
 
 pub use super::error_code::ErrorCode;
@@ -26,16 +26,19 @@ pub struct ErrorDetail {
 }
 
 /// What a ticket shall lead to; with neither: to this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct TicketQuery {
     /// Space id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
     pub space: Option<SpaceId>,
     /// Entry CID of a thread's first post.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
     pub root: Option<EntryId>,
 }
 
@@ -138,12 +141,14 @@ pub enum JoinedKind {
 }
 
 /// Which threads, in which order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ThreadsQuery {
     /// Of this board; none: of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
     pub space: Option<SpaceId>,
     /// Order.
     #[serde(default)]
@@ -157,7 +162,8 @@ pub struct ThreadsQuery {
 }
 
 /// Part of a long list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Cursor of the page before.
@@ -329,7 +335,8 @@ pub struct ReportRequest {
 }
 
 /// File name of an upload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UploadQuery {
     /// File name, without folders.
@@ -546,7 +553,8 @@ pub struct SignInUrl {
 }
 
 /// Which events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// After this one (`epoch:sequence`); none: from now on.
@@ -555,9 +563,11 @@ pub struct EventQuery {
     /// Of this thread only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
     pub root: Option<EntryId>,
     /// Of this space only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
     pub space: Option<SpaceId>,
 }

@@ -1,0 +1,47 @@
+//! The OpenAPI document, from the annotations of the handlers.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+use super::{blobs, events, node, people, pins, spaces, threads, types};
+use crate::blob::serve;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "datt",
+        description = "Reading is public; writing needs the token of the file `api-token` in the data folder."
+    ),
+    paths(
+        node::healthz, node::metrics, node::openapi, node::status, node::ticket, node::sign_in,
+        node::verify, spaces::list, spaces::create, spaces::one, spaces::join, threads::list,
+        threads::one, threads::post, threads::entry, threads::publish, threads::revise,
+        threads::vote, threads::mark, threads::report, blobs::upload, blobs::import_path,
+        blobs::state, blobs::fetch, pins::list, pins::create, pins::put, pins::delete,
+        people::profile, people::set_profile, people::follow, events::subscribe, serve::ipfs,
+        serve::preflight, serve::outboard,
+    ),
+    components(schemas(types::ErrorBody, events::Reset)),
+    modifiers(&Token)
+)]
+struct Api;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("token", bearer);
+    }
+}
+
+/// The document.
+pub fn document() -> Document {
+    Api::openapi()
+}

@@ -1,0 +1,95 @@
+//! Every API route with its method, recorded, so that the OpenAPI document can be held against it.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    handler::Handler,
+    http::Method,
+    routing::{MethodFilter, on},
+};
+
+use super::{blobs, events, input::MAX_JSON_BYTES, node, people, pins, spaces, threads};
+use crate::{blob::serve, gate::Gate};
+
+/// A router under construction that remembers what was mounted.
+pub struct Routes {
+    router: Router<Gate>,
+    mounted: Vec<(Method, &'static str)>,
+}
+
+impl Routes {
+    fn new() -> Self {
+        Self {
+            router: Router::new(),
+            mounted: Vec::new(),
+        }
+    }
+
+    fn at<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Gate>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).expect("a standard method");
+        self.router = self.router.route(path, on(filter, handler));
+        self.mounted.push((method, path));
+        self
+    }
+
+    /// The routes for axum.
+    pub fn into_router(self) -> Router<Gate> {
+        self.router.layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+    }
+
+    /// Methods and paths, in the order they were mounted.
+    pub fn mounted(&self) -> &[(Method, &'static str)] {
+        &self.mounted
+    }
+}
+
+/// Answers that are given in one piece, within a deadline.
+pub fn answers() -> Routes {
+    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    Routes::new()
+        .at(get.clone(), "/healthz", node::healthz)
+        .at(get.clone(), "/metrics", node::metrics)
+        .at(get.clone(), "/api/v1/openapi.json", node::openapi)
+        .at(get.clone(), "/api/v1/status", node::status)
+        .at(get.clone(), "/api/v1/ticket", node::ticket)
+        .at(post.clone(), "/api/v1/signin", node::sign_in)
+        .at(get.clone(), "/api/v1/spaces", spaces::list)
+        .at(post.clone(), "/api/v1/spaces", spaces::create)
+        .at(get.clone(), "/api/v1/spaces/{cid}", spaces::one)
+        .at(post.clone(), "/api/v1/join", spaces::join)
+        .at(get.clone(), "/api/v1/threads", threads::list)
+        .at(get.clone(), "/api/v1/threads/{cid}", threads::one)
+        .at(get.clone(), "/api/v1/posts/{cid}", threads::post)
+        .at(get.clone(), "/api/v1/entries/{cid}", threads::entry)
+        .at(post.clone(), "/api/v1/posts", threads::publish)
+        .at(put.clone(), "/api/v1/posts/{cid}", threads::revise)
+        .at(put.clone(), "/api/v1/votes/{cid}", threads::vote)
+        .at(put.clone(), "/api/v1/marks/{cid}", threads::mark)
+        .at(post.clone(), "/api/v1/reports/{cid}", threads::report)
+        .at(get.clone(), "/api/v1/blobs/{cid}", blobs::state)
+        .at(get.clone(), "/api/v1/pins", pins::list)
+        .at(post, "/api/v1/pins", pins::create)
+        .at(put.clone(), "/api/v1/pins/{cid}", pins::put)
+        .at(delete, "/api/v1/pins/{cid}", pins::delete)
+        .at(get.clone(), "/api/v1/identities/{cid}", people::profile)
+        .at(put.clone(), "/api/v1/profile", people::set_profile)
+        .at(put, "/api/v1/follows/{cid}", people::follow)
+        .at(Method::OPTIONS, "/ipfs/{cid}", serve::preflight)
+}
+
+/// Answers that take as long as they take, with deadlines of their own.
+pub fn streams() -> Routes {
+    let (get, post) = (Method::GET, Method::POST);
+    Routes::new()
+        .at(get.clone(), "/ipfs/{cid}", serve::ipfs)
+        .at(get.clone(), "/blob/{cid}/outboard", serve::outboard)
+        .at(get, "/api/v1/events", events::subscribe)
+        .at(post.clone(), "/api/v1/blobs", blobs::upload)
+        .at(post.clone(), "/api/v1/blobs/path", blobs::import_path)
+        .at(post.clone(), "/api/v1/blobs/{cid}/fetch", blobs::fetch)
+        .at(post, "/api/v1/verify", node::verify)
+}
