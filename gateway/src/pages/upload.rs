@@ -42,11 +42,10 @@ pub(super) async fn upload(
 
 async fn upload_form(visit: Visit, request: Request) -> Result<Response, Failure> {
     let json = wants_json(request.headers());
-    let session = visit.owner()?.clone();
     let multipart = <Multipart as FromRequest<Gate>>::from_request(request, &visit.gate)
         .await
         .map_err(|rejection| Failure::rejected(rejection.status(), &rejection.body_text()))?;
-    let posted = Posted::read(multipart, &session, visit.node()).await?;
+    let posted = Posted::read(&visit, multipart).await?;
     if let Some(failure) = posted.refused {
         return Err(failure);
     }
