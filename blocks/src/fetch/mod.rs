@@ -1,0 +1,210 @@
+//! Bytes from peers: every one verified against its name before it is stored or handed on.
+//!
+//! The size is proven first, then the quota is asked, then bytes are written. What is held already
+//! is never asked for again, so a fetch goes on where it was interrupted, in this process or an
+//! earlier one.
+
+mod flight;
+mod lane;
+mod peer;
+mod segment;
+mod stream;
+mod transfer;
+mod whole;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use iroh::{Endpoint, EndpointAddr, EndpointId};
+use model::BlobId;
+use thiserror::Error;
+
+use crate::{Keep, QuotaError, ReadError, StoreError, store::Blobs};
+
+pub use lane::Lane;
+pub use peer::PeerFault;
+pub use stream::VerifiedStream;
+
+/// Providers asked for one blob; the rest of a longer list is left out.
+const PROVIDERS: usize = 32;
+/// A peer that sends nothing for this long is given up.
+pub(crate) const DEFAULT_STALL: Duration = Duration::from_secs(15);
+
+/// What to fetch, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct FetchOptions {
+    /// Whose turn it is.
+    pub lane: Lane,
+    /// Only these bytes, grown to whole groups; everything when `None`.
+    pub range: Option<Range<u64>>,
+    /// Most bytes that are fetched; a larger blob is refused when its size is known.
+    pub max_bytes: u64,
+    /// Why to keep what was fetched.
+    pub keep: Keep,
+    /// A peer that sends nothing for this long is given up.
+    pub stall: Duration,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self {
+            lane: Lane::Bulk,
+            range: None,
+            max_bytes: u64::MAX,
+            keep: Keep::Cache,
+            stall: DEFAULT_STALL,
+        }
+    }
+}
+
+/// What a peer did wrong during a fetch. Lies are to be remembered, the rest is bad luck.
+#[derive(Debug)]
+pub struct PeerReport {
+    /// Who.
+    pub peer: EndpointId,
+    /// What.
+    pub fault: PeerFault,
+}
+
+/// A fetch that succeeded.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Size of the whole blob, proven.
+    pub size_bytes: u64,
+    /// Bytes that came over the network now.
+    pub fetched_bytes: u64,
+    /// Peers that failed before one delivered.
+    pub faults: Vec<PeerReport>,
+}
+
+/// Why a fetch failed. What arrived before stays, so that the next one goes on from there.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// Nobody delivered.
+    #[error("no peer delivered {blob}: {}", summary(faults))]
+    NoPeer {
+        /// The blob.
+        blob: BlobId,
+        /// Who was asked, and what went wrong.
+        faults: Vec<PeerReport>,
+    },
+    /// More than the caller takes.
+    #[error("{blob} needs {wanted_bytes} bytes, more than the {max_bytes} that may be fetched")]
+    TooLarge {
+        /// The blob.
+        blob: BlobId,
+        /// Bytes that are missing.
+        wanted_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A range beyond the end.
+    #[error("{blob} has {size_bytes} bytes: the range {start}-{end} is outside", start = range.start, end = range.end)]
+    Range {
+        /// The blob.
+        blob: BlobId,
+        /// Its size, proven.
+        size_bytes: u64,
+        /// What was asked for.
+        range: Range<u64>,
+    },
+    /// On the denylist.
+    #[error("{0} is on this node's denylist")]
+    Denied(BlobId),
+    /// No room is allowed for it.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Bytes held already can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl FetchError {
+    /// What peers did wrong.
+    pub fn faults(&self) -> &[PeerReport] {
+        match self {
+            Self::NoPeer { faults, .. } => faults,
+            _ => &[],
+        }
+    }
+}
+
+fn summary(faults: &[PeerReport]) -> String {
+    if faults.is_empty() {
+        return "nobody is known to have it".to_owned();
+    }
+    let each: Vec<String> = faults
+        .iter()
+        .map(|report| format!("{} {}", report.peer.fmt_short(), report.fault))
+        .collect();
+    each.join("; ")
+}
+
+/// Fetches blobs into a store; clones share lanes and connections.
+#[derive(Clone, Debug)]
+pub struct Fetcher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    blobs: Blobs,
+    peers: peer::Peers,
+    lanes: lane::Lanes,
+    flights: flight::Flights,
+}
+
+impl Fetcher {
+    /// Fetches into `blobs` through `endpoint`.
+    pub fn new(blobs: Blobs, endpoint: Endpoint) -> Self {
+        Self(Arc::new(Inner {
+            blobs,
+            peers: peer::Peers::new(endpoint),
+            lanes: lane::Lanes::default(),
+            flights: flight::Flights::default(),
+        }))
+    }
+
+    /// The store.
+    pub fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+}
+
+/// The providers of one fetch, each asked at most once after it failed.
+#[derive(Debug)]
+pub(crate) struct Providers {
+    left: std::collections::VecDeque<EndpointAddr>,
+    faults: Vec<PeerReport>,
+}
+
+impl Providers {
+    fn new(providers: impl IntoIterator<Item = EndpointAddr>) -> Self {
+        Self {
+            left: providers.into_iter().take(PROVIDERS).collect(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn current(&self) -> Option<&EndpointAddr> {
+        self.left.front()
+    }
+
+    /// The current one failed.
+    fn give_up(&mut self, fault: PeerFault) {
+        if let Some(addr) = self.left.pop_front() {
+            tracing::debug!(target: "blocks::fetch", peer = %addr.id.fmt_short(), %fault);
+            self.faults.push(PeerReport {
+                peer: addr.id,
+                fault,
+            });
+        }
+    }
+
+    fn exhausted(&mut self, blob: BlobId) -> FetchError {
+        FetchError::NoPeer {
+            blob,
+            faults: std::mem::take(&mut self.faults),
+        }
+    }
+}

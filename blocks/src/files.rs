@@ -1,0 +1,176 @@
+//! The files of the store's folder: where they are, how much they take, which belong to nobody.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use iroh_blobs::store::fs::options::PathOptions;
+use model::BlobId;
+
+use crate::hash;
+
+/// Unit of the block count that the system reports, POSIX.
+const BLOCK_BYTES: u64 = 512;
+
+/// Paths of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    paths: PathOptions,
+}
+
+impl Files {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            paths: PathOptions::new(dir),
+        }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.dir.join("blobs.db")
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
+    pub(crate) fn data(&self, blob: BlobId) -> PathBuf {
+        self.paths.data_path(&hash(blob))
+    }
+
+    pub(crate) fn outboard(&self, blob: BlobId) -> PathBuf {
+        self.paths.outboard_path(&hash(blob))
+    }
+
+    /// Deletes the files of a blob that the store has no record of, as a failed write leaves them.
+    pub(crate) fn remove_unrecorded(&self, blob: BlobId) {
+        let hash = hash(blob);
+        for path in [
+            self.paths.data_path(&hash),
+            self.paths.outboard_path(&hash),
+            self.paths.sizes_path(&hash),
+            self.paths.bitfield_path(&hash),
+        ] {
+            remove_if_there(&path);
+        }
+    }
+
+    /// Deletes temporary files that were last written before `oldest_write` began; all when there
+    /// is no running write. Those of a running write are younger than it.
+    pub(crate) fn remove_stale_temporaries(&self, oldest_write: Option<SystemTime>) {
+        let Ok(entries) = std::fs::read_dir(&self.paths.temp_path) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let changed = entry.metadata().and_then(|metadata| metadata.modified());
+            let is_stale = match (oldest_write, changed) {
+                (None, _) => true,
+                (Some(oldest), Ok(changed)) => changed < oldest,
+                (Some(_), Err(_)) => false,
+            };
+            if is_stale {
+                remove_if_there(&entry.path());
+            }
+        }
+    }
+
+    /// Bytes on disk of everything in the folder. Sparse files count what they really take.
+    pub(crate) fn measure(&self) -> io::Result<u64> {
+        let mut total = 0;
+        let mut folders = vec![self.dir.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let Ok(entry) = entry else { continue };
+                let Ok(metadata) = entry.metadata() else {
+                    continue; // deleted meanwhile
+                };
+                if metadata.is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    total += metadata.blocks() * BLOCK_BYTES;
+                }
+            }
+        }
+        Ok(total)
+    }
+}
+
+fn remove_if_there(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(target: "blocks::files", path = %path.display(), %error, "file stays");
+    }
+}
+
+/// Writes into the store that are running, by when they began.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writes(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    next: u64,
+    began: BTreeMap<u64, SystemTime>,
+    /// Usage was measured while something was written, or a write failed.
+    unsettled: bool,
+}
+
+impl Writes {
+    pub(crate) fn begin(&self) -> Write {
+        let mut running = self.lock();
+        running.next += 1;
+        let number = running.next;
+        running.began.insert(number, SystemTime::now());
+        Write {
+            writes: self.clone(),
+            number,
+            failed: true,
+        }
+    }
+
+    pub(crate) fn oldest(&self) -> Option<SystemTime> {
+        self.lock().began.values().min().copied()
+    }
+
+    pub(crate) fn unsettle(&self) {
+        self.lock().unsettled = true;
+    }
+
+    /// Whether usage must be measured again, and now is a time to do so.
+    pub(crate) fn take_unsettled(&self) -> bool {
+        let mut running = self.lock();
+        running.began.is_empty() && std::mem::take(&mut running.unsettled)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running write; counts as failed unless it said otherwise.
+#[derive(Debug)]
+pub(crate) struct Write {
+    writes: Writes,
+    number: u64,
+    failed: bool,
+}
+
+impl Write {
+    pub(crate) fn succeeded(mut self) {
+        self.failed = false;
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        let mut running = self.writes.lock();
+        running.began.remove(&self.number);
+        running.unsettled |= self.failed;
+    }
+}

@@ -1,0 +1,56 @@
+//! Bytes and their hashes: import, the blob store, fetching, pins, quota and collection.
+//!
+//! Blobs are named by BLAKE3 and verified in groups of 16 KiB, so that every byte that leaves this
+//! crate was checked, from whomever it came. Nothing here parses an entry.
+//!
+//! - [`Blobs`]: the store. Bytes in ([`Blobs::import_path`], [`Blobs::import_stream`]), bytes out
+//!   ([`Blobs::source`]), reasons to keep them ([`Keep`]), collection, verification.
+//! - [`Quota`]: the hard limit that every write asks first.
+//! - [`Fetcher`]: bytes from peers, whole or as they are needed ([`Fetcher::read`]).
+//! - [`Provider`]: bytes to peers, and who got them.
+//! - [`HoldingsBook`]: which nodes say that they hold something in full.
+
+mod collect;
+mod error;
+mod evict;
+mod fetch;
+mod files;
+mod holdings;
+mod import;
+mod keep;
+mod ledger;
+mod progress;
+mod provide;
+mod quota;
+mod range;
+mod source;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use error::StoreError;
+pub use fetch::{
+    FetchError, FetchOptions, Fetched, Fetcher, Lane, PeerFault, PeerReport, VerifiedStream,
+};
+pub use holdings::HoldingsBook;
+pub use import::{ImportError, Imported};
+pub use keep::Keep;
+pub use progress::{Progress, ProgressSender, Stage, unwatched};
+pub use provide::{Gate, Provider, ProviderLimits, ProviderService, Sent};
+pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation, stored_bytes};
+pub use range::GROUP_BYTES;
+pub use source::{BlobSource, ReadError};
+pub use store::{BlobStatus, Blobs, BlobsOptions};
+pub use verify::{Damage, VerifyProgress};
+
+/// The protocol that blobs are exchanged by.
+pub const ALPN: &[u8] = iroh_blobs::ALPN;
+
+pub(crate) fn hash(blob: model::BlobId) -> iroh_blobs::Hash {
+    iroh_blobs::Hash::from_bytes(*blob.as_bytes())
+}
+
+pub(crate) fn id(hash: iroh_blobs::Hash) -> model::BlobId {
+    model::BlobId::from_bytes(*hash.as_bytes())
+}

@@ -1,0 +1,273 @@
+//! The hard byte quota: nothing is written under the data folder that wasn't reserved here first.
+//!
+//! Counts the blob store, what the assembler reports (the entry database) and what is reserved by
+//! writes that are still running. Reserving is one step under one lock, so concurrent imports can't
+//! overshoot together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use thiserror::Error;
+
+/// Bytes of outboard for each 16 KiB group of a blob: one hash pair.
+const PAIR_BYTES: u64 = 64;
+const GROUP_BYTES: u64 = 16 * 1024;
+/// Room for the store's own records about one blob.
+const RECORD_BYTES: u64 = 4 * 1024;
+/// Free disk space that is never used, so that databases can still commit.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why bytes may not be written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum QuotaError {
+    /// More than the operator allows.
+    #[error(
+        "storing {wanted_bytes} bytes would exceed the quota: {used_bytes} of {max_bytes} bytes are \
+         used; raise storage.max_bytes, or unpin something"
+    )]
+    Exceeded {
+        /// Bytes asked for.
+        wanted_bytes: u64,
+        /// Bytes stored and reserved.
+        used_bytes: u64,
+        /// `storage.max_bytes`.
+        max_bytes: u64,
+    },
+    /// More than the disk has room for.
+    #[error(
+        "storing {wanted_bytes} bytes would fill the disk: {free_bytes} bytes are free, of which \
+         {spare_bytes} stay free; make room on the disk of the data folder"
+    )]
+    DiskFull {
+        /// Bytes asked for.
+        wanted_bytes: u64,
+        /// Bytes free on the disk.
+        free_bytes: u64,
+        /// Bytes that must stay free or are promised to other writes.
+        spare_bytes: u64,
+    },
+}
+
+/// What is used of the quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// Bytes of the blob store.
+    pub store_bytes: u64,
+    /// Bytes of everything else under the data folder, as last reported.
+    pub other_bytes: u64,
+    /// Bytes promised to writes that are running.
+    pub reserved_bytes: u64,
+    /// The limit.
+    pub max_bytes: u64,
+}
+
+impl QuotaUse {
+    /// Everything that counts against the limit.
+    pub fn total_bytes(&self) -> u64 {
+        self.store_bytes
+            .saturating_add(self.other_bytes)
+            .saturating_add(self.reserved_bytes)
+    }
+}
+
+/// The quota; clones share one account.
+#[derive(Clone, Debug)]
+pub struct Quota(Arc<Account>);
+
+#[derive(Debug)]
+struct Account {
+    folder: PathBuf,
+    min_free_bytes: u64,
+    used: Mutex<QuotaUse>,
+}
+
+impl Quota {
+    /// A quota of `max_bytes` for everything under `folder`, leaving `min_free_bytes` of its disk alone.
+    pub fn new(folder: impl Into<PathBuf>, max_bytes: u64, min_free_bytes: u64) -> Self {
+        let used = QuotaUse {
+            max_bytes,
+            ..QuotaUse::default()
+        };
+        Self(Arc::new(Account {
+            folder: folder.into(),
+            min_free_bytes,
+            used: Mutex::new(used),
+        }))
+    }
+
+    /// Bytes under the data folder that are not the blob store's, reported by who knows.
+    pub fn set_other_bytes(&self, bytes: u64) {
+        self.lock().other_bytes = bytes;
+    }
+
+    /// Changes the limit; what is stored already stays.
+    pub fn set_max_bytes(&self, bytes: u64) {
+        self.lock().max_bytes = bytes;
+    }
+
+    /// What is used now.
+    pub fn usage(&self) -> QuotaUse {
+        *self.lock()
+    }
+
+    /// Promises room for `bytes`, until the reservation is committed or dropped.
+    ///
+    /// # Errors
+    /// When the quota or the disk has no room.
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, QuotaError> {
+        self.take(bytes)?;
+        Ok(Reservation {
+            quota: self.clone(),
+            bytes,
+        })
+    }
+
+    pub(crate) fn set_store_bytes(&self, bytes: u64) {
+        self.lock().store_bytes = bytes;
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), QuotaError> {
+        let mut used = self.lock();
+        let total_bytes = used.total_bytes();
+        if total_bytes.saturating_add(bytes) > used.max_bytes {
+            return Err(QuotaError::Exceeded {
+                wanted_bytes: bytes,
+                used_bytes: total_bytes,
+                max_bytes: used.max_bytes,
+            });
+        }
+        // A disk that can't be asked will say so itself when it is written to.
+        if let Some(free_bytes) = free_bytes(&self.0.folder) {
+            let spare_bytes = self.0.min_free_bytes.saturating_add(used.reserved_bytes);
+            if bytes.saturating_add(spare_bytes) > free_bytes {
+                return Err(QuotaError::DiskFull {
+                    wanted_bytes: bytes,
+                    free_bytes,
+                    spare_bytes,
+                });
+            }
+        }
+        used.reserved_bytes += bytes;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QuotaUse> {
+        // Every update is a single assignment, so a poisoned account is still true.
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Room that was promised; given back when dropped.
+#[derive(Debug)]
+#[must_use = "dropping a reservation gives its room back"]
+pub struct Reservation {
+    quota: Quota,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Bytes promised.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Promises room for `bytes` more.
+    ///
+    /// # Errors
+    /// When the quota or the disk has no room; what was promised before stays.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), QuotaError> {
+        self.quota.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Turns the promise into `stored_bytes` that now lie in the store; the rest is given back.
+    pub fn commit(self, stored_bytes: u64) {
+        let mut used = self.quota.lock();
+        used.store_bytes = used.store_bytes.saturating_add(stored_bytes);
+        // Dropping `self` gives the promise back.
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut used = self.quota.lock();
+        used.reserved_bytes = used.reserved_bytes.saturating_sub(self.bytes);
+    }
+}
+
+/// What a blob of this size takes on disk: its bytes, its outboard and its record.
+pub fn stored_bytes(size_bytes: u64) -> u64 {
+    let outboard_bytes = size_bytes.div_ceil(GROUP_BYTES).saturating_mul(PAIR_BYTES);
+    size_bytes
+        .saturating_add(outboard_bytes)
+        .saturating_add(RECORD_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn quota(max_bytes: u64) -> Quota {
+        Quota::new(std::env::temp_dir(), max_bytes, 0)
+    }
+
+    #[test]
+    fn a_dropped_reservation_gives_its_room_back() {
+        let quota = quota(100);
+        let first = quota.reserve(60).unwrap();
+        assert!(matches!(
+            quota.reserve(60),
+            Err(QuotaError::Exceeded { used_bytes: 60, .. })
+        ));
+        drop(first);
+        quota.reserve(60).unwrap().commit(50);
+        assert_eq!(quota.usage().total_bytes(), 50);
+    }
+
+    #[test]
+    fn what_others_use_counts() {
+        let quota = quota(100);
+        quota.set_other_bytes(80);
+        assert!(quota.reserve(21).is_err());
+        let mut held = quota.reserve(20).unwrap();
+        assert!(held.grow(1).is_err());
+        assert_eq!(held.bytes(), 20);
+    }
+
+    #[test]
+    fn threads_can_not_overshoot_together() {
+        let quota = quota(1000);
+        let held: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..100)
+                            .filter_map(|_| quota.reserve(7).ok())
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert_eq!(held.len(), 1000 / 7);
+        assert!(quota.usage().total_bytes() <= 1000);
+    }
+
+    #[test]
+    fn the_disk_keeps_some_room() {
+        let quota = Quota::new(std::env::temp_dir(), u64::MAX, u64::MAX / 2);
+        assert!(matches!(quota.reserve(1), Err(QuotaError::DiskFull { .. })));
+    }
+}

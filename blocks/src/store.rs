@@ -1,0 +1,451 @@
+//! The handle to the blob store.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use bao_tree::ChunkRanges;
+use iroh_blobs::{
+    HashAndFormat,
+    api::{Store, TempTag, blobs::Bitfield},
+    store::fs::{FsStore, options::Options},
+};
+use model::BlobId;
+use n0_future::StreamExt;
+
+use crate::{
+    collect::Collector,
+    error::StoreError,
+    files::{Files, Writes},
+    hash, id,
+    keep::Keep,
+    ledger::{Ledger, write_whole},
+    quota::Quota,
+};
+
+/// How much of a blob is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobStatus {
+    /// Nothing.
+    Missing,
+    /// A part, each byte of it verified.
+    Partial {
+        /// Bytes held.
+        held_bytes: u64,
+        /// Size of the whole, once it is proven.
+        total_bytes: Option<u64>,
+    },
+    /// Everything.
+    Complete {
+        /// Size.
+        size_bytes: u64,
+    },
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct BlobsOptions {
+    /// The account that every write is charged to.
+    pub quota: Quota,
+    /// Blobs that this node never serves, fetches or keeps.
+    pub denied: BTreeSet<BlobId>,
+    /// Most bytes kept without any reason but [`Keep::Cache`] and [`Keep::Partial`].
+    pub cache_max_bytes: u64,
+}
+
+/// Handle to the blob store; clones share it.
+#[derive(Clone, Debug)]
+pub struct Blobs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: FsStore,
+    files: Files,
+    writes: Writes,
+    collector: Collector,
+    quota: Quota,
+    cache_max_bytes: u64,
+    ledger: Mutex<Ledger>,
+    denied: RwLock<BTreeSet<BlobId>>,
+}
+
+impl Blobs {
+    /// Opens the store in `dir`, or makes one, and clears what a crash left behind.
+    ///
+    /// # Errors
+    /// When the folder can't be used: another node has it open, or its database is damaged.
+    pub async fn open(dir: &Path, options: BlobsOptions) -> Result<Self, StoreError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
+            dir: dir.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(dir).map_err(|error| failed(error.into()))?;
+        let dir = dir.canonicalize().map_err(|error| failed(error.into()))?;
+        let files = Files::new(&dir);
+        let (collector, gc) = Collector::new();
+        let mut store_options = Options::new(&dir);
+        store_options.gc = Some(gc);
+        let store = FsStore::load_with_opts(files.database(), store_options)
+            .await
+            .map_err(|error| failed(error.into_boxed_dyn_error()))?;
+        // Only now: the database's lock says that nobody else writes here.
+        files.remove_stale_temporaries(None);
+        let blobs = Self(Arc::new(Inner {
+            ledger: Mutex::new(Ledger::load(&files.ledger())),
+            store,
+            files,
+            writes: Writes::default(),
+            collector,
+            quota: options.quota,
+            cache_max_bytes: options.cache_max_bytes,
+            denied: RwLock::new(options.denied),
+        }));
+        blobs.measure().await?;
+        Ok(blobs)
+    }
+
+    /// Closes the store: when this returns, everything acknowledged is in its files. Handles that
+    /// are left can only fail.
+    ///
+    /// # Errors
+    /// When its last records could not be written.
+    pub async fn shutdown(&self) -> Result<(), StoreError> {
+        self.save_ledger()?;
+        let store = self.store();
+        store
+            .sync_db()
+            .await
+            .map_err(|error| StoreError::api("write its records", error))?;
+        let closed = store.shutdown().await;
+        self.0.collector.stop();
+        closed.map_err(|error| StoreError::api("close", error))
+    }
+
+    /// How much of a blob is held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn status(&self, blob: BlobId) -> Result<BlobStatus, StoreError> {
+        use iroh_blobs::api::blobs::BlobStatus as Found;
+        let found = self
+            .store()
+            .status(hash(blob))
+            .await
+            .map_err(|error| StoreError::api("look a blob up", error))?;
+        Ok(match found {
+            Found::NotFound => BlobStatus::Missing,
+            Found::Complete { size } => BlobStatus::Complete { size_bytes: size },
+            Found::Partial { .. } => {
+                let held = self.held(blob).await?;
+                match (held.is_complete(), held.validated_size()) {
+                    (true, Some(size_bytes)) => BlobStatus::Complete { size_bytes },
+                    (_, total_bytes) => BlobStatus::Partial {
+                        held_bytes: held.total_bytes(),
+                        total_bytes,
+                    },
+                }
+            }
+        })
+    }
+
+    /// Byte ranges of a blob that are held and verified, in order.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn held_ranges(&self, blob: BlobId) -> Result<Vec<Range<u64>>, StoreError> {
+        const CHUNK_BYTES: u64 = 1024;
+        let held = self.held(blob).await?;
+        let size = held.size();
+        let edge = |chunk: u64| chunk.saturating_mul(CHUNK_BYTES).min(size);
+        Ok(held
+            .ranges
+            .boundaries()
+            .chunks(2)
+            .map(|pair| edge(pair[0].0)..pair.get(1).map_or(size, |end| edge(end.0)))
+            .filter(|range| !range.is_empty())
+            .collect())
+    }
+
+    /// Every blob of which anything is held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn list(&self) -> Result<Vec<BlobId>, StoreError> {
+        let hashes = self
+            .store()
+            .list()
+            .hashes()
+            .await
+            .map_err(|error| StoreError::api("list its blobs", error))?;
+        Ok(hashes.into_iter().map(id).collect())
+    }
+
+    /// Gives a reason to keep a blob, held already or not. Survives a crash once this returns.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn keep(&self, blob: BlobId, why: &Keep) -> Result<(), StoreError> {
+        let store = self.store();
+        store
+            .tags()
+            .set(why.tag(blob), HashAndFormat::raw(hash(blob)))
+            .await
+            .map_err(|error| StoreError::api("tag a blob", error))?;
+        self.sync().await
+    }
+
+    /// Takes a reason back. The bytes go at the next [`Blobs::collect`], if it was the last one.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn release(&self, blob: BlobId, why: &Keep) -> Result<(), StoreError> {
+        self.store()
+            .tags()
+            .delete(why.tag(blob))
+            .await
+            .map_err(|error| StoreError::api("untag a blob", error))?;
+        self.sync().await
+    }
+
+    /// Takes back everything that a pin or a post gives reason for; returns how many blobs.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn release_all(&self, why: &Keep) -> Result<u64, StoreError> {
+        let Some(prefix) = why.prefix() else {
+            return Ok(0);
+        };
+        let count = self
+            .store()
+            .tags()
+            .delete_prefix(prefix)
+            .await
+            .map_err(|error| StoreError::api("untag blobs", error))?;
+        self.sync().await?;
+        Ok(count)
+    }
+
+    /// All reasons, by blob.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn kept(&self) -> Result<BTreeMap<BlobId, Vec<Keep>>, StoreError> {
+        let mut kept: BTreeMap<BlobId, Vec<Keep>> = BTreeMap::new();
+        for (name, blob) in self.tags().await? {
+            if let Some(keep) = Keep::from_tag(&name) {
+                kept.entry(blob).or_default().push(keep);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Deletes every blob that has no reason to be kept and isn't being read or written.
+    ///
+    /// # Errors
+    /// When the store has stopped.
+    pub async fn collect(&self) -> Result<(), StoreError> {
+        self.0.collector.run().await?;
+        self.measure().await
+    }
+
+    /// The account of bytes.
+    pub fn quota(&self) -> &Quota {
+        &self.0.quota
+    }
+
+    /// Whether the blob is on the denylist.
+    pub fn is_denied(&self, blob: BlobId) -> bool {
+        self.0
+            .denied
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&blob)
+    }
+
+    /// Puts a blob on the denylist and deletes its bytes. The list itself is the assembler's to store.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn deny(&self, blob: BlobId) -> Result<(), StoreError> {
+        self.0
+            .denied
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(blob);
+        self.delete(blob).await
+    }
+
+    /// Takes a blob off the denylist; its bytes must be fetched or imported again.
+    pub fn allow(&self, blob: BlobId) {
+        self.0
+            .denied
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&blob);
+    }
+
+    /// Deletes a blob whatever reasons it had, unless it is being read or written at this moment:
+    /// then it goes at the next collection.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn delete(&self, blob: BlobId) -> Result<(), StoreError> {
+        for (name, tagged) in self.tags().await? {
+            if tagged == blob {
+                self.store()
+                    .tags()
+                    .delete(name)
+                    .await
+                    .map_err(|error| StoreError::api("untag a blob", error))?;
+            }
+        }
+        self.ledger().forget(blob);
+        self.collect().await
+    }
+
+    /// Work for quiet minutes: measures what interrupted writes left, keeps the cache in its
+    /// bounds and saves when blobs were last used. To be called now and then.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        self.settle().await?;
+        self.trim_cache(self.0.cache_max_bytes).await?;
+        self.save_ledger()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    pub(crate) fn writes(&self) -> &Writes {
+        &self.0.writes
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // A half-made change of the ledger only costs a line of it.
+        self.0.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn used(&self, blob: BlobId) {
+        self.ledger().used(blob, now_ms());
+    }
+
+    /// Which chunks of a blob are held.
+    pub(crate) async fn held(&self, blob: BlobId) -> Result<Bitfield, StoreError> {
+        self.store()
+            .observe(hash(blob))
+            .await
+            .map_err(|error| StoreError::api("look into a blob", error))
+    }
+
+    pub(crate) async fn held_chunks(&self, blob: BlobId) -> Result<ChunkRanges, StoreError> {
+        Ok(self.held(blob).await?.ranges)
+    }
+
+    /// Protects a blob from collection as long as the guard lives.
+    pub(crate) async fn guard(&self, blob: BlobId) -> Result<TempTag, StoreError> {
+        self.store()
+            .tags()
+            .temp_tag(HashAndFormat::raw(hash(blob)))
+            .await
+            .map_err(|error| StoreError::api("protect a blob", error))
+    }
+
+    /// Protected at this moment by reads and writes.
+    pub(crate) async fn guarded(&self) -> Result<BTreeSet<BlobId>, StoreError> {
+        let guards = self
+            .store()
+            .tags()
+            .list_temp_tags()
+            .await
+            .map_err(|error| StoreError::api("list what is in use", error))?;
+        Ok(guards.map(|guard| id(guard.hash)).collect().await)
+    }
+
+    pub(crate) async fn tags(&self) -> Result<Vec<(String, BlobId)>, StoreError> {
+        let failed = |error: iroh_blobs::api::Error| StoreError::api("list its tags", error);
+        let mut stream = self
+            .store()
+            .tags()
+            .list()
+            .await
+            .map_err(|error| failed(error.into()))?;
+        let mut tags = Vec::new();
+        while let Some(tag) = stream.next().await {
+            let tag = tag.map_err(failed)?;
+            let name = String::from_utf8_lossy(tag.name.as_ref()).into_owned();
+            tags.push((name, id(tag.hash)));
+        }
+        Ok(tags)
+    }
+
+    pub(crate) async fn sync(&self) -> Result<(), StoreError> {
+        self.store()
+            .sync_db()
+            .await
+            .map_err(|error| StoreError::api("write its records", error))
+    }
+
+    /// Measures again, if interrupted writes make that necessary and no write is running.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        if self.writes().take_unsettled() {
+            self.measure().await?;
+        }
+        Ok(())
+    }
+
+    /// After a write that failed: files of a blob that the store has no record of go, and usage is
+    /// measured again.
+    pub(crate) async fn tidy_after_failure(&self, blob: BlobId) {
+        let tidied = async {
+            if self.status(blob).await? == BlobStatus::Missing && self.writes().oldest().is_none() {
+                self.files().remove_unrecorded(blob);
+            }
+            self.settle().await
+        };
+        if let Err(error) = tidied.await {
+            tracing::warn!(target: "blocks::store", %error, "what a failed write left may stay");
+        }
+    }
+
+    /// Clears temporary files that nobody writes, and counts what the folder takes.
+    pub(crate) async fn measure(&self) -> Result<(), StoreError> {
+        let oldest = self.writes().oldest();
+        if oldest.is_some() {
+            // What running writes have reserved is counted twice until they end.
+            self.writes().unsettle();
+        }
+        let files = self.files().clone();
+        let measured = tokio::task::spawn_blocking(move || {
+            files.remove_stale_temporaries(oldest);
+            files.measure()
+        })
+        .await
+        .map_err(|_| StoreError::Stopped)?;
+        let bytes = measured.map_err(|error| StoreError::new("measure its folder", error))?;
+        self.quota().set_store_bytes(bytes);
+        Ok(())
+    }
+
+    fn save_ledger(&self) -> Result<(), StoreError> {
+        let changes = self.ledger().take_changes();
+        let Some(bytes) = changes else { return Ok(()) };
+        write_whole(&self.files().ledger(), &bytes)
+            .map_err(|error| StoreError::new("save when blobs were used", error))
+    }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,2 @@
+//! Tests with a real store and real endpoints on loopback.
+#![allow(clippy::unwrap_used)]
