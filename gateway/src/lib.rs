@@ -26,6 +26,9 @@ pub mod sign_in;
 pub mod slots;
 pub mod upload;
 
+#[cfg(test)]
+mod tests;
+
 pub use router::router;
 
 /// The address a request came from; the accept loop inserts it as a request extension.

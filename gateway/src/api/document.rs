@@ -26,7 +26,7 @@ use crate::blob::serve;
         people::profile, people::set_profile, people::follow, events::subscribe, serve::ipfs,
         serve::preflight, serve::outboard,
     ),
-    components(schemas(types::ErrorBody, events::Reset)),
+    components(schemas(types::ErrorBody, events::Reset, views::data::Sort)),
     modifiers(&Token)
 )]
 struct Api;
