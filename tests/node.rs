@@ -1,5 +1,6 @@
 //! A real `datt` process: started on a free port of loopback, spoken to, stopped, killed.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ pub struct Node {
     /// How other nodes reach it.
     pub ticket: String,
     /// Signs a browser in, once.
-    pub signin_url: String,
-    /// Process id of datt itself.
+    pub sign_in_url: String,
+    /// Process id: programs around datt must become datt, as `nsenter` does.
     pub pid: u32,
 }
 
@@ -82,7 +83,7 @@ impl Setup {
         self
     }
 
-    /// Runs the node inside another program, such as `strace`.
+    /// Runs the node inside another program, such as `nsenter`.
     #[must_use]
     pub fn inside<S: Into<String>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
         self.wrapper = wrapper.into_iter().map(Into::into).collect();
@@ -98,6 +99,12 @@ impl Setup {
             }
             None => Command::new(&self.binary),
         };
+        // settings of whoever runs the tests are not for these nodes
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("DATT_") {
+                command.env_remove(name);
+            }
+        }
         command
             .env("DATT_DATA", &self.data)
             .env("XDG_CONFIG_HOME", self.data.with_extension("config"))
@@ -143,24 +150,17 @@ impl Setup {
                 .with_context(|| format!("no {name} in {value}"))
         };
         let started = ready.and_then(|value| {
-            Ok((
-                text(&value, "url")?.trim_end_matches('/').to_owned(),
-                text(&value, "ticket")?,
-                text(&value, "signin_url")?,
-                value["pid"]
-                    .as_u64()
-                    .and_then(|pid| u32::try_from(pid).ok())
-                    .context("no pid")?,
-            ))
+            let url = text(&value, "url")?.trim_end_matches('/').to_owned();
+            Ok((url, text(&value, "ticket")?, text(&value, "sign_in_url")?))
         });
         match started {
-            Ok((url, ticket, signin_url, pid)) => Ok(Node {
+            Ok((url, ticket, sign_in_url)) => Ok(Node {
                 setup: self,
+                pid: child.id(),
                 child,
                 url,
                 ticket,
-                signin_url,
-                pid,
+                sign_in_url,
             }),
             Err(error) => {
                 // already gone, or about to be

@@ -51,7 +51,7 @@ pub fn run(workspace: &Workspace, binary: &Path, exit: bool) -> Result<()> {
         plays(node, &film, &original)?;
         println!("   still plays from {}/t/{thread}", node.url);
     }
-    println!("   sign in at b: {}", b.signin_url);
+    println!("   sign in at b: {}", b.sign_in_url);
     if exit {
         for node in [b, c] {
             node.stop()?;

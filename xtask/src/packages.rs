@@ -35,6 +35,11 @@ pub const CHROMEDRIVER: Tool = Tool {
     program: "chromedriver",
     package: "chromium-driver",
 };
+/// Gives a test's node a clock that is wrong.
+pub const FAKETIME: Tool = Tool {
+    program: "faketime",
+    package: "faketime",
+};
 /// The web server that Range reads are measured against.
 pub const NGINX: Tool = Tool {
     program: "nginx",

@@ -55,9 +55,9 @@ pub fn run(workspace: &Workspace, args: &SoakArgs) -> Result<()> {
     ]);
     cargo
         .args([filter.as_str(), "--nocapture", "--test-threads", "2"])
-        .env("DATT_SOAK_KILLS", args.kills.to_string());
+        .env("SOAK_KILLS", args.kills.to_string());
     if let Some(seed) = args.seed {
-        cargo.env("DATT_SOAK_SEED", seed.to_string());
+        cargo.env("SOAK_SEED", seed.to_string());
     }
     step(&format!("soak, {} kills a store", args.kills), &mut cargo)
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::packages::{CHROMEDRIVER, CHROMIUM, ESPEAK, FFMPEG, IP, UNSHARE, require};
+use crate::packages::{CHROMEDRIVER, CHROMIUM, ESPEAK, FAKETIME, FFMPEG, IP, UNSHARE, require};
 use crate::workspace::{Workspace, step};
 
 /// Arguments of `test`.
@@ -25,7 +25,7 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     if args.quick {
         cargo.args(["--workspace", "--lib", "--bins"]);
     } else {
-        require(&[FFMPEG, ESPEAK, CHROMIUM, CHROMEDRIVER, UNSHARE, IP])?;
+        require(&[FFMPEG, ESPEAK, CHROMIUM, CHROMEDRIVER, FAKETIME, UNSHARE, IP])?;
         cargo.arg("--workspace");
     }
     if let Some(filter) = &args.filter {

@@ -1,0 +1,174 @@
+//! The main path: publish on one node, verify and play from another, with the first one gone.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::scene::{
+    Scene, board, fixtures, held_by, holds, join, pin, range, reply, shows, text, thread, thread_with, upload,
+    verified,
+};
+
+/// The most that stopping may take.
+const STOP: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_thread_with_a_video_outlives_its_node() -> Result<()> {
+    let scene = Scene::new()?;
+    let media = fixtures()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let (thread, blobs) = thread_with(&a, &board, "A film", &[&media.webm, &media.flac])?;
+    reply(&a, &thread, "And an answer.")?;
+
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 2)?;
+    pin(&b, &thread)?;
+    for blob in &blobs {
+        holds(&b, blob)?;
+        held_by(&a, blob, 1)?;
+    }
+    a.kill()?;
+
+    for (blob, file) in blobs.iter().zip([&media.webm, &media.flac]) {
+        let bytes = fs::read(file)?;
+        let whole = b.reader()?.get(&format!("/ipfs/{blob}"))?;
+        ensure!(whole.status == 200 && whole.body == bytes, "the file differs");
+        let part = range(&b.reader()?, blob, 100_000, 165_535)?;
+        ensure!(part.status == 206 && part.body == bytes[100_000..=165_535], "a range differs");
+    }
+    // a third node that never met the first
+    let c = scene.node("c")?;
+    let ticket = b.client()?.get_json(&format!("/api/v1/ticket?root={thread}"))?;
+    join(&c, &text(&ticket, "ticket")?)?;
+    shows(&c, &thread, 2)?;
+    let entry = c.client()?.get_json(&format!("/api/v1/entries/{thread}"))?;
+    ensure!(entry["signature_ok"] == true && entry["payload_ok"] == true, "{entry}");
+    ensure!(entry["source"] != "this node", "{entry}");
+    let start = range(&c.client()?, &blobs[0], 0, 999)?;
+    ensure!(start.body == fs::read(&media.webm)?[..1000], "the third node plays something else");
+    verified(&b)?;
+    verified(&c)
+}
+
+#[test]
+fn what_is_written_on_either_node_reaches_the_other() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let thread = thread(&a, &board, "A talk")?;
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+
+    let answer = reply(&b, &thread, "From the other side.")?;
+    shows(&a, &thread, 2)?;
+    b.client()?
+        .send_json("PUT", &format!("/api/v1/votes/{thread}"), &json!({"dir": 1}))?;
+    b.client()?
+        .send_json("PUT", &format!("/api/v1/posts/{answer}"), &json!({"body": "Said better."}))?;
+    let client = a.client()?;
+    crate::node::eventually("vote and edit", crate::scene::ARRIVES, || {
+        let first = client.get_json(&format!("/api/v1/posts/{thread}"))?;
+        let second = client.get_json(&format!("/api/v1/posts/{answer}"))?;
+        let done = first["score"] == 1 && second["body"] == "Said better.";
+        Ok(done.then_some(()))
+    })?;
+    // voting again replaces the vote
+    let again = b
+        .client()?
+        .send_json("PUT", &format!("/api/v1/votes/{thread}"), &json!({"dir": -1}))?;
+    ensure!(again["score"] == -1, "{again}");
+    Ok(())
+}
+
+#[test]
+fn a_thread_made_later_reaches_those_who_follow_the_board() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let early = thread(&a, &board, "Early")?;
+    join(&b, &board.ticket)?;
+    shows(&b, &early, 1)?;
+    let late = thread(&a, &board, "Late")?;
+    shows(&b, &late, 1)?;
+    let from_b = thread(&b, &board, "From b")?;
+    shows(&a, &from_b, 1)?;
+    Ok(())
+}
+
+#[test]
+fn large_media_waits_until_asked_for() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let b = scene
+        .setup("b")
+        .env("DATT_AUTO_FETCH_MAX_BYTES", "100000")
+        .start()?;
+    let board = board(&a)?;
+    let media = fixtures()?;
+    let file = scene.file("large.bin", 8 << 20)?;
+    let (thread, blobs) = thread_with(&a, &board, "Large and small", &[&file, &media.png])?;
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+    holds(&b, &blobs[1])?;
+    let path = format!("/api/v1/blobs/{}", blobs[0]);
+    let before = b.client()?.get_json(&path)?;
+    ensure!(before["held_bytes"].as_u64() < Some(1 << 20), "fetched unasked: {before}");
+
+    // a player that seeks fetches what it asks for, not the whole
+    let bytes = fs::read(&file)?;
+    let middle = range(&b.client()?, &blobs[0], 4_000_000, 4_065_535)?;
+    ensure!(middle.status == 206 && middle.body == bytes[4_000_000..=4_065_535], "a range differs");
+    let after = b.client()?.get_json(&path)?;
+    ensure!(after["complete"] == false, "{after}");
+    pin(&b, &thread)?;
+    holds(&b, &blobs[0])
+}
+
+#[test]
+fn media_is_described_and_has_thumbnails() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let media = fixtures()?;
+    for (file, kind, size, seconds, thumb) in [
+        (&media.webm, "video/webm", Some((640, 360)), Some(20), true),
+        (&media.mp4_moov_last, "video/mp4", Some((640, 360)), Some(8), true),
+        (&media.mp4_rotated, "video/mp4", Some((360, 640)), Some(8), true),
+        (&media.flac, "audio/flac", None, Some(10), false),
+        (&media.jpeg, "image/jpeg", Some((1600, 1200)), None, true),
+        (&media.png, "image/png", Some((320, 240)), None, true),
+    ] {
+        let added = upload(&a, file)?;
+        ensure!(added["type"] == kind, "{added}");
+        let pixels = added["width"].as_u64().zip(added["height"].as_u64());
+        ensure!(pixels == size, "{added}");
+        let length = added["duration_ms"].as_u64().map(|ms| ms / 1000);
+        ensure!(length == seconds, "{added}");
+        ensure!(added["thumb"].is_string() == thumb, "{added}");
+        if thumb {
+            let picture = a.reader()?.get(&format!("/ipfs/{}", text(&added, "thumb")?))?;
+            let kind = picture.header("content-type").unwrap_or_default();
+            ensure!(picture.status == 200 && kind.starts_with("image/"), "{kind}");
+            ensure!(picture.body.len() < 200_000, "a thumbnail of {} bytes", picture.body.len());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_stops_in_time_and_comes_back_with_everything() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let board = board(&a)?;
+    let thread = thread(&a, &board, "Still here")?;
+    // an open event stream must not hold it up
+    let _listening = a.client()?.events("/api/v1/events", &[])?;
+    let (setup, status, took) = a.stop()?;
+    ensure!(status.success(), "ended with {status}");
+    ensure!(took < STOP, "took {took:?}");
+    let again = setup.start()?;
+    shows(&again, &thread, 1)?;
+    verified(&again)
+}
