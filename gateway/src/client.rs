@@ -49,8 +49,8 @@ impl Client {
                     .and_then(|value| value.to_str().ok())
             };
             let hops = text(FORWARDED_FOR).unwrap_or_default().rsplit(',');
-            let hops = hops.map_while(|hop| hop.trim().parse::<IpAddr>().ok());
-            client.ip = hops.skip_while(|hop| trusted(*hop)).next().unwrap_or(peer);
+            let mut hops = hops.map_while(|hop| hop.trim().parse::<IpAddr>().ok());
+            client.ip = hops.find(|hop| !trusted(*hop)).unwrap_or(peer);
             client.host = text(FORWARDED_HOST).map(str::to_owned).or(client.host);
             client.is_secure = text(FORWARDED_PROTO) == Some("https");
         }

@@ -1,5 +1,5 @@
 //! The gateway as its clients see it, over a node made of plain maps.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod blobs;
 mod document;
