@@ -1,2 +1,36 @@
 //! The `datt` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use datt::commands::{self, Cli, failure};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let json = cli.json;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    let result = runtime.block_on(cli.run());
+    Ok(ExitCode::from(commands::print(&result, json)))
+}
+
+/// Help goes to stdout and is no failure; wrong usage is exit code 2, as JSON if that was asked for.
+fn usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    let json = std::env::args().any(|argument| argument == "--json");
+    if error.use_stderr() && json {
+        println!(
+            "{}",
+            failure::error_json("invalid", error.to_string().trim())
+        );
+    } else {
+        error.print().context("cannot print the usage")?;
+    }
+    Ok(ExitCode::from(if error.use_stderr() {
+        failure::USAGE
+    } else {
+        failure::DONE
+    }))
+}
