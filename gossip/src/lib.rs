@@ -7,10 +7,15 @@
 
 pub mod bounds;
 mod byte_string;
+mod memory;
 pub mod net;
 mod replica;
 mod scope;
+pub mod sync;
+#[cfg(test)]
+mod testing;
 
+pub use memory::MemoryReplica;
 pub use replica::{
     Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
     ReplicaError,

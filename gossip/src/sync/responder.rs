@@ -1,0 +1,181 @@
+//! The side that accepted the stream: answers scopes as they are opened.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Answer, Frame, PeerFault, SessionError,
+    outline::{self, digest_hash},
+    reconcile::Reconcile,
+    session::Desk,
+};
+use crate::{Digest, Fingerprint, Replica, ReplicaError, Scope, bounds};
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// Between scopes.
+    #[default]
+    Idle,
+    /// A set is being reconciled, or entries are fetched by id.
+    Open(Box<OpenScope>),
+    /// The initiator has all it wants; we wait for the last of ours.
+    Closing,
+}
+
+#[derive(Debug)]
+struct OpenScope {
+    scope: Scope,
+    /// Made when the first message comes: who only asks by id needs none.
+    reconcile: Option<Reconcile>,
+    /// Digests by hash, when those are the set.
+    digests: BTreeMap<[u8; 32], Digest>,
+    /// Whether entries offered are wanted here.
+    wanted: bool,
+}
+
+/// State of the responder.
+#[derive(Debug, Default)]
+pub(super) struct Responder {
+    stage: Stage,
+}
+
+impl Responder {
+    pub fn is_between_scopes(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
+    }
+
+    /// Queues what the responder says by itself: that a scope is closed.
+    pub fn advance(&mut self, desk: &mut Desk) {
+        if matches!(self.stage, Stage::Closing) && desk.transfer.is_idle() {
+            desk.send(Frame::Closed);
+            self.stage = Stage::Idle;
+        }
+    }
+
+    pub fn receive(
+        &mut self,
+        frame: Frame,
+        desk: &mut Desk,
+        replica: &dyn Replica,
+    ) -> Result<(), SessionError> {
+        let out_of_turn = PeerFault::OutOfTurn { what: frame.name() };
+        match (frame, &mut self.stage) {
+            (
+                Frame::Open {
+                    scope,
+                    set,
+                    authority,
+                },
+                Stage::Idle,
+            ) => {
+                self.open(scope, set, authority, desk, replica)?;
+            }
+            (Frame::Reconcile { message }, Stage::Open(open)) => {
+                let answer = open.reconcile(replica)?.respond(&message)?;
+                desk.send(Frame::Reconcile { message: answer });
+            }
+            (Frame::Want { ids }, Stage::Open(_)) => desk.transfer.on_want(ids, false)?,
+            (Frame::Offer { ids }, Stage::Open(open)) => {
+                let want = desk.transfer.on_offer(&ids, open.wanted, replica)?;
+                desk.send(want);
+            }
+            (Frame::WantDigests { hashes }, Stage::Open(open)) => {
+                let digests = hashes
+                    .iter()
+                    .filter_map(|hash| open.digests.get(hash).copied())
+                    .collect();
+                desk.send(Frame::Digests { digests });
+            }
+            (Frame::Close, Stage::Open(_)) => self.stage = Stage::Closing,
+            _ => return Err(out_of_turn.into()),
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        scope: Scope,
+        set: Fingerprint,
+        authority: Option<Fingerprint>,
+        desk: &mut Desk,
+        replica: &dyn Replica,
+    ) -> Result<(), SessionError> {
+        let (held, wanted) = standing(&scope, replica)?;
+        if !held && !wanted {
+            desk.send(Frame::Opened(Answer::Refused));
+            return Ok(());
+        }
+        if let Some(theirs) = authority {
+            let ours = outline::authorities(&scope, replica)?;
+            if outline::of_authorities(&ours) != theirs {
+                desk.send(Frame::Opened(Answer::Authorities));
+                let list: Vec<_> = ours.into_iter().collect();
+                let chunks = list.chunks(bounds::AUTHORITIES);
+                let last = chunks.len().saturating_sub(1);
+                for (place, chunk) in chunks.enumerate() {
+                    desk.send(Frame::Authorities {
+                        list: chunk.to_vec(),
+                        more: place < last,
+                    });
+                }
+                return Ok(());
+            }
+        }
+        if scope != Scope::Entries && outline::of_set(&scope, replica)? == set {
+            desk.send(Frame::Opened(Answer::Same));
+            return desk.send_holdings(&scope, replica);
+        }
+        desk.send(Frame::Opened(Answer::Differs));
+        desk.send_holdings(&scope, replica)?;
+        let digests = match &scope {
+            Scope::Digests(space) => replica
+                .digests(*space)?
+                .into_iter()
+                .map(|digest| (digest_hash(&digest), digest))
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        self.stage = Stage::Open(Box::new(OpenScope {
+            scope,
+            reconcile: None,
+            digests,
+            wanted,
+        }));
+        Ok(())
+    }
+}
+
+impl OpenScope {
+    fn reconcile(&mut self, replica: &dyn Replica) -> Result<&mut Reconcile, SessionError> {
+        if self.scope == Scope::Entries {
+            return Err(PeerFault::OutOfTurn { what: "Reconcile" }.into());
+        }
+        if self.reconcile.is_none() {
+            let items = outline::items(&self.scope, replica)?;
+            self.reconcile = Some(Reconcile::new(items));
+        }
+        Ok(self
+            .reconcile
+            .as_mut()
+            .expect("a reconciliation was made above"))
+    }
+}
+
+/// Whether anything of a scope is held, and whether offers in it are wanted.
+fn standing(scope: &Scope, replica: &dyn Replica) -> Result<(bool, bool), ReplicaError> {
+    Ok(match scope {
+        Scope::Authorities(_) => (true, true),
+        Scope::Entries => (true, false),
+        Scope::Digests(space) => (
+            replica.authority_fingerprint(*space)? != Fingerprint::EMPTY,
+            false,
+        ),
+        Scope::Threads { space, roots } => {
+            let (mut held, mut wanted) = (false, false);
+            for root in roots {
+                held |= replica.digest(*root)?.is_some();
+                wanted |= replica.wants_thread(*space, *root)?;
+            }
+            (held, wanted)
+        }
+    })
+}
