@@ -1,0 +1,2 @@
+//! database
+pub mod store;

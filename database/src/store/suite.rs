@@ -1,0 +1,2 @@
+//! One suite for all backends.
+#![allow(clippy::unwrap_used)]
