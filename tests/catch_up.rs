@@ -65,12 +65,19 @@ fn a_late_joiner_gets_the_whole_thread() -> Result<()> {
     let b = scene.node("b")?;
     join(&b, &board.ticket)?;
     let seen = shows(&b, &thread, 301)?;
-    ensure!(seen["posts"].as_array().is_some_and(|posts| !posts.is_empty()), "{seen}");
+    ensure!(
+        seen["posts"]
+            .as_array()
+            .is_some_and(|posts| !posts.is_empty()),
+        "{seen}"
+    );
     // and can go on from the page where it ends
     let mut count = seen["posts"].as_array().map_or(0, Vec::len);
     let mut next = seen["next"].as_str().map(str::to_owned);
     while let Some(after) = next {
-        let page = b.client()?.get_json(&format!("/api/v1/threads/{thread}?after={after}"))?;
+        let page = b
+            .client()?
+            .get_json(&format!("/api/v1/threads/{thread}?after={after}"))?;
         count += page["posts"].as_array().context("posts")?.len();
         next = page["next"].as_str().map(str::to_owned);
     }
@@ -82,7 +89,10 @@ fn a_late_joiner_gets_the_whole_thread() -> Result<()> {
 fn a_fetch_goes_on_where_it_was_cut_off() -> Result<()> {
     let scene = Scene::new()?;
     let a = scene.node("a")?;
-    let b = scene.setup("b").env("DATT_AUTO_FETCH_MAX_BYTES", "0").start()?;
+    let b = scene
+        .setup("b")
+        .env("DATT_AUTO_FETCH_MAX_BYTES", "0")
+        .start()?;
     let board = board(&a)?;
     let file = scene.file("large.bin", 256 << 20)?;
     let (thread, blobs) = thread_with(&a, &board, "Large", &[&file])?;
@@ -120,30 +130,52 @@ fn collection_spares_what_is_pinned() -> Result<()> {
     pin(&a, &thread)?;
     pin(&a, &blobs[0])?;
     let pins = a.json(&["pins"])?;
-    ensure!(pins.as_array().is_some_and(|pins| pins.len() == 2), "{pins}");
+    ensure!(
+        pins.as_array().is_some_and(|pins| pins.len() == 2),
+        "{pins}"
+    );
     a.json(&["unpin", &blobs[0]])?;
     let (setup, ..) = a.stop()?;
     let a = setup.start()?;
     holds(&a, &blobs[0])?;
-    ensure!(a.json(&["pins"])?.as_array().map(Vec::len) == Some(1), "one pin is left");
+    ensure!(
+        a.json(&["pins"])?.as_array().map(Vec::len) == Some(1),
+        "one pin is left"
+    );
     Ok(())
 }
 
 #[test]
 fn the_quota_is_hard() -> Result<()> {
     let scene = Scene::new()?;
-    let a = scene.setup("a").env("DATT_STORAGE_MAX_BYTES", "24 MiB").start()?;
+    let a = scene
+        .setup("a")
+        .env("DATT_STORAGE_MAX_BYTES", "24 MiB")
+        .start()?;
     let board = board(&a)?;
     let file = scene.file("too-large.bin", 32 << 20)?;
-    let before = crate::node::eventually("status", ARRIVES, || Ok(Some(a.client()?.get_json("/api/v1/status")?)))?;
+    let before = crate::node::eventually("status", ARRIVES, || {
+        Ok(Some(a.client()?.get_json("/api/v1/status")?))
+    })?;
     let said = a.run(&["add", &file.to_string_lossy()])?;
-    ensure!(said.code == 1 && said.stderr.contains("storage.max_bytes"), "{said:?}");
-    let answer = a.client()?.send("POST", "/api/v1/blobs?name=x", &[], &fs::read(&file)?)?;
+    ensure!(
+        said.code == 1 && said.stderr.contains("storage.max_bytes"),
+        "{said:?}"
+    );
+    let answer = a
+        .client()?
+        .send("POST", "/api/v1/blobs?name=x", &[], &fs::read(&file)?)?;
     ensure!(answer.status == 507, "{answer:?}");
     let after = a.client()?.get_json("/api/v1/status")?;
-    let grown = after["used_bytes"].as_u64().unwrap_or(0).saturating_sub(before["used_bytes"].as_u64().unwrap_or(0));
+    let grown = after["used_bytes"]
+        .as_u64()
+        .unwrap_or(0)
+        .saturating_sub(before["used_bytes"].as_u64().unwrap_or(0));
     ensure!(grown < 1 << 20, "{grown} bytes were written all the same");
     // what fits still goes in
-    post(&a, &json!({"space": board.space, "title": "Small", "body": "fits"}))?;
+    post(
+        &a,
+        &json!({"space": board.space, "title": "Small", "body": "fits"}),
+    )?;
     Ok(())
 }

@@ -57,18 +57,35 @@ fn survives(store: &str) -> Result<()> {
     let mut checked = 0;
     for kill in 0..kills {
         let life_ms = random(seed, u64::from(kill)) % LIFE_MS;
-        let setup = under_load(node, &thread, &written, &count, Duration::from_millis(life_ms))?;
-        node = setup.start().with_context(|| format!("start after kill {kill}"))?;
+        let setup = under_load(
+            node,
+            &thread,
+            &written,
+            &count,
+            Duration::from_millis(life_ms),
+        )?;
+        node = setup
+            .start()
+            .with_context(|| format!("start after kill {kill}"))?;
         let written = written.lock().expect("no writer panicked");
         // what was written before earlier kills is looked at in the end
-        lost_nothing(&node, &written, checked).with_context(|| format!("after kill {kill}, SOAK_SEED={seed}"))?;
+        lost_nothing(&node, &written, checked)
+            .with_context(|| format!("after kill {kill}, SOAK_SEED={seed}"))?;
         checked = written.posts.len();
     }
     let written = written.into_inner().expect("no writer panicked");
-    ensure!(written.posts.len() >= kills as usize / 2, "hardly anything was written: {}", written.posts.len());
+    ensure!(
+        written.posts.len() >= kills as usize / 2,
+        "hardly anything was written: {}",
+        written.posts.len()
+    );
     lost_nothing(&node, &written, 0)?;
     verified(&node)?;
-    println!("{store}: {} posts, {} blobs", written.posts.len(), written.blobs.len());
+    println!(
+        "{store}: {} posts, {} blobs",
+        written.posts.len(),
+        written.blobs.len()
+    );
     Ok(())
 }
 
@@ -102,11 +119,22 @@ fn under_load(
     })
 }
 
-fn write(client: &Client, thread: &str, written: &Mutex<Acknowledged>, writer: u64, number: u64) -> Result<()> {
+fn write(
+    client: &Client,
+    thread: &str,
+    written: &Mutex<Acknowledged>,
+    writer: u64,
+    number: u64,
+) -> Result<()> {
     if writer == 0 {
         let bytes = noise(50_000, number);
         let added = client
-            .send("POST", &format!("/api/v1/blobs?name={number}.bin"), &[], &bytes)?
+            .send(
+                "POST",
+                &format!("/api/v1/blobs?name={number}.bin"),
+                &[],
+                &bytes,
+            )?
             .json()?;
         let blob = text(&added, "blob")?;
         let post = json!({"reply_to": thread, "body": format!("file {number}"), "media": [blob]});
@@ -119,7 +147,11 @@ fn write(client: &Client, thread: &str, written: &Mutex<Acknowledged>, writer: u
         let mut written = written.lock().expect("no writer panicked");
         // in flight: either outcome is right until the answer is here
         written.vote = None;
-        client.send_json("PUT", &format!("/api/v1/votes/{thread}"), &json!({"dir": dir}))?;
+        client.send_json(
+            "PUT",
+            &format!("/api/v1/votes/{thread}"),
+            &json!({"dir": dir}),
+        )?;
         written.vote = Some(dir);
     } else {
         let post = json!({"reply_to": thread, "body": format!("words {number}")});
@@ -138,7 +170,10 @@ fn lost_nothing(node: &Node, written: &Acknowledged, from: usize) -> Result<()> 
     }
     for (blob, seed) in &written.blobs {
         let answer = client.get(&format!("/ipfs/{blob}"))?;
-        ensure!(answer.status == 200 && answer.body == noise(50_000, *seed), "blob {blob} is lost");
+        ensure!(
+            answer.status == 200 && answer.body == noise(50_000, *seed),
+            "blob {blob} is lost"
+        );
     }
     if let (Some(vote), Some(post)) = (written.vote, written.posts.first()) {
         let thread = text(&client.get_json(&format!("/api/v1/posts/{post}"))?, "root")?;
@@ -160,10 +195,17 @@ fn random(seed: u64, step: u64) -> u64 {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..].copy_from_slice(&step.to_le_bytes());
     let hash = blake3::hash(&bytes);
-    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+    u64::from_le_bytes(
+        hash.as_bytes()[..8]
+            .try_into()
+            .expect("a hash has 32 bytes"),
+    )
 }
 
-#[expect(clippy::disallowed_methods, reason = "other moments in each run; printed, so that a run can be repeated")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "other moments in each run; printed, so that a run can be repeated"
+)]
 fn clock_seed() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -24,8 +24,15 @@ fn says(said: &Said, code: i32, words: &[&str]) -> Result<()> {
 fn one_folder_one_node() -> Result<()> {
     let scene = Scene::new()?;
     let a = scene.node("a")?;
-    says(&scene.setup("a").refuse()?, 1, &["in use by another node", "--data"])?;
-    ensure!(a.reader()?.get("/healthz")?.status == 200, "the first goes on");
+    says(
+        &scene.setup("a").refuse()?,
+        1,
+        &["in use by another node", "--data"],
+    )?;
+    ensure!(
+        a.reader()?.get("/healthz")?.status == 200,
+        "the first goes on"
+    );
     Ok(())
 }
 
@@ -56,7 +63,10 @@ fn a_later_format_is_refused_untouched() -> Result<()> {
     let marker = setup.data().join("format");
     fs::write(&marker, "datt 999\n")?;
     says(&setup.refuse()?, 1, &["999", "newer"])?;
-    ensure!(fs::read_to_string(&marker)? == "datt 999\n", "the marker was changed");
+    ensure!(
+        fs::read_to_string(&marker)? == "datt 999\n",
+        "the marker was changed"
+    );
     Ok(())
 }
 
@@ -96,7 +106,10 @@ fn told(setup: &Setup) -> Result<()> {
             let text = format!("{error:#}").to_lowercase();
             ensure!(text.contains("store"), "which file? {text}");
             ensure!(!text.contains("panicked"), "{text}");
-            ensure!(text.contains("backup") || text.contains("restore"), "what to do? {text}");
+            ensure!(
+                text.contains("backup") || text.contains("restore"),
+                "what to do? {text}"
+            );
             Ok(())
         }
         Ok(node) => {
@@ -133,7 +146,8 @@ fn flipped_media_bytes_are_found() -> Result<()> {
     let file = scene.file("media.bin", 1 << 20)?;
     let blob = crate::scene::text(&upload(&a, &file)?, "blob")?;
     let (setup, ..) = a.stop()?;
-    let stored = largest_file(&setup.data().join("blobs").join("data")).or_else(|_| largest_file(&setup.data().join("blobs")))?;
+    let stored = largest_file(&setup.data().join("blobs").join("data"))
+        .or_else(|_| largest_file(&setup.data().join("blobs")))?;
     let mut bytes = fs::read(&stored)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -156,7 +170,10 @@ impl<'a> SmallDisk<'a> {
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(at)
             .status()?;
-        ensure!(status.success(), "this test mounts a small disk, which needs root");
+        ensure!(
+            status.success(),
+            "this test mounts a small disk, which needs root"
+        );
         Ok(Self(at))
     }
 }
@@ -181,10 +198,17 @@ fn a_full_disk_loses_nothing() -> Result<()> {
     let said = a.run(&["add", &file.to_string_lossy()])?;
     ensure!(said.code == 1 && !said.stderr.is_empty(), "{said:?}");
     // fill what is left, then write
-    fs::write(disk.join("ballast"), vec![0_u8; 64 << 20]).err().context("the disk isn't full")?;
+    fs::write(disk.join("ballast"), vec![0_u8; 64 << 20])
+        .err()
+        .context("the disk isn't full")?;
     for number in 0..50 {
         let body = json!({"reply_to": thread, "body": format!("{number} {}", "x".repeat(20_000))});
-        let answer = a.client()?.send("POST", "/api/v1/posts", &[("content-type", "application/json")], body.to_string().as_bytes())?;
+        let answer = a.client()?.send(
+            "POST",
+            "/api/v1/posts",
+            &[("content-type", "application/json")],
+            body.to_string().as_bytes(),
+        )?;
         if answer.status / 100 == 2 {
             kept.push(crate::scene::text(&answer.json()?, "id")?);
         } else {
@@ -195,7 +219,10 @@ fn a_full_disk_loses_nothing() -> Result<()> {
     let setup = a.kill()?;
     let a = setup.start()?;
     for id in &kept {
-        ensure!(a.client()?.get(&format!("/api/v1/posts/{id}"))?.status == 200, "{id} is lost");
+        ensure!(
+            a.client()?.get(&format!("/api/v1/posts/{id}"))?.status == 200,
+            "{id} is lost"
+        );
     }
     reply(&a, &thread, "after")?;
     verified(&a)
@@ -239,14 +266,24 @@ fn a_clock_an_hour_ahead_is_told_and_its_posts_wait() -> Result<()> {
         let status = a.client()?.get_json("/api/v1/status")?;
         Ok((status["pending"].as_u64() >= Some(1)).then_some(()))
     })?;
-    ensure!(a.client()?.get(&format!("/api/v1/posts/{on_time}"))?.status == 200, "own posts go on");
+    ensure!(
+        a.client()?.get(&format!("/api/v1/posts/{on_time}"))?.status == 200,
+        "own posts go on"
+    );
     let seen = a.client()?.get_json(&format!("/api/v1/threads/{early}"))?;
-    ensure!(!seen["posts"].to_string().contains(&late), "shown before its time");
+    ensure!(
+        !seen["posts"].to_string().contains(&late),
+        "shown before its time"
+    );
     Ok(())
 }
 
 fn copied(from: &Setup, scene: &Scene, name: &str) -> Result<Setup> {
-    let status = Command::new("cp").arg("-a").arg(from.data()).arg(scene.path(name)).status()?;
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from.data())
+        .arg(scene.path(name))
+        .status()?;
     ensure!(status.success(), "copying the data folder");
     Ok(scene.setup(name))
 }
@@ -277,16 +314,31 @@ fn two_nodes_with_one_device_key_fork_only_their_own_feed() -> Result<()> {
         }
         Ok(Some(()))
     })?;
-    let disputed = witness.client()?.get_json(&format!("/api/v1/posts/{left}"))?;
+    let disputed = witness
+        .client()?
+        .get_json(&format!("/api/v1/posts/{left}"))?;
     ensure!(disputed["verdict"] == "disputed", "{disputed}");
-    let common = witness.client()?.get_json(&format!("/api/v1/posts/{common}"))?;
-    ensure!(common["verdict"] == "valid", "what came before stands: {common}");
+    let common = witness
+        .client()?
+        .get_json(&format!("/api/v1/posts/{common}"))?;
+    ensure!(
+        common["verdict"] == "valid",
+        "what came before stands: {common}"
+    );
     let own = thread(&witness, &board, "Nobody else is harmed")?;
-    ensure!(witness.client()?.get_json(&format!("/api/v1/posts/{own}"))?["verdict"] == "valid", "another's feed");
+    ensure!(
+        witness
+            .client()?
+            .get_json(&format!("/api/v1/posts/{own}"))?["verdict"]
+            == "valid",
+        "another's feed"
+    );
     verified(&witness)
 }
 
 fn board_ticket(node: &Node, space: &str) -> Result<String> {
-    let ticket = node.client()?.get_json(&format!("/api/v1/ticket?space={space}"))?;
+    let ticket = node
+        .client()?
+        .get_json(&format!("/api/v1/ticket?space={space}"))?;
     crate::scene::text(&ticket, "ticket")
 }

@@ -57,7 +57,9 @@ fn a_reply_on_one_node_is_an_event_on_the_other() -> Result<()> {
     let thread = thread(&a, &board, "Live")?;
     join(&b, &board.ticket)?;
     shows(&b, &thread, 1)?;
-    let mut stream = b.client()?.events(&format!("/api/v1/events?root={thread}"), &[])?;
+    let mut stream = b
+        .client()?
+        .events(&format!("/api/v1/events?root={thread}"), &[])?;
     let id = reply(&a, &thread, "Do you see this?")?;
     let event = stream.until(|event| event.data.contains(&id))?;
     ensure!(event.event == "insert", "{event:?}");

@@ -29,6 +29,9 @@ fn every_file_is_part_of_the_run() {
         let Some(module) = name.strip_suffix(".rs").filter(|stem| *stem != "main") else {
             continue;
         };
-        assert!(own.contains(&format!("mod {module};")), "{name} is compiled by nobody");
+        assert!(
+            own.contains(&format!("mod {module};")),
+            "{name} is compiled by nobody"
+        );
     }
 }

@@ -10,11 +10,13 @@ use anyhow::{Context, Result, bail};
 const SPEECH: &str = "This is datt. What you hear was published on one node, and is played from another. \
     The first node may be gone by now, and still nobody had to be asked.";
 
-/// Files to post, all under 4 MB.
+/// Files to post, most of them under 4 MB.
 #[derive(Debug, Clone)]
 pub struct Fixtures {
     /// VP9 and Opus in WebM, 20 s, 640 × 360, with an index for seeking.
     pub webm: PathBuf,
+    /// The same thirty times over: ten minutes, about 60 MB.
+    pub long_webm: PathBuf,
     /// Speech, FLAC.
     pub flac: PathBuf,
     /// H.264 and AAC, with the moov atom at the end.
@@ -37,6 +39,7 @@ impl Fixtures {
         let file = |name: &str| folder.join(name);
         let made = Self {
             webm: file("film.webm"),
+            long_webm: file("long-film.webm"),
             flac: file("speech.flac"),
             mp4_moov_last: file("moov-last.mp4"),
             mp4_rotated: file("rotated.mp4"),
@@ -79,6 +82,11 @@ impl Fixtures {
                 &audio,
                 &["-t", "20", "-cues_to_front", "1", to],
             ])
+        })?;
+        let film = path_text(&made.webm)?;
+        once(&made.long_webm, |to| {
+            let again = ["-stream_loop", "29", "-i", film];
+            ffmpeg(&[&again, &["-c", "copy", "-cues_to_front", "1", to]])
         })?;
         let h264 = [
             "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac",

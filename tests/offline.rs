@@ -29,9 +29,14 @@ impl Island {
             .context("unshare")?;
         let mut ready = [0; 6];
         let mut stdout = child.stdout.take().context("standard output is piped")?;
-        stdout.read_exact(&mut ready).context("no network namespace; this test needs root")?;
+        stdout
+            .read_exact(&mut ready)
+            .context("no network namespace; this test needs root")?;
         let island = Self(child);
-        ensure!(island.counters("out").is_ok(), "the namespace has no way out to count");
+        ensure!(
+            island.counters("out").is_ok(),
+            "the namespace has no way out to count"
+        );
         Ok(island)
     }
 
@@ -48,14 +53,22 @@ impl Island {
             .lines()
             .find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))
             .with_context(|| format!("no {interface} in {table}"))?;
-        let numbers: Vec<u64> = line.split_whitespace().map_while(|number| number.parse().ok()).collect();
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|number| number.parse().ok())
+            .collect();
         Ok((numbers[1], numbers[9]))
     }
 
     /// Other machines' addresses that a process of the island listens on or talks to.
     fn foreign_sockets(&self) -> Result<Vec<String>> {
         let mut foreign = Vec::new();
-        for (table, own) in [("tcp", "0100007F"), ("udp", "0100007F"), ("tcp6", ""), ("udp6", "")] {
+        for (table, own) in [
+            ("tcp", "0100007F"),
+            ("udp", "0100007F"),
+            ("tcp6", ""),
+            ("udp6", ""),
+        ] {
             let text = fs::read_to_string(format!("/proc/{}/net/{table}", self.0.id()))?;
             for line in text.lines().skip(1) {
                 let local = line.split_whitespace().nth(1).unwrap_or_default();
@@ -86,7 +99,9 @@ fn nothing_leaves_the_machine() -> Result<()> {
     let board = a.json(&["space", "create", "--title", "Cellar"])?;
     let space = crate::scene::text(&board, "space")?;
     let film = fixtures()?.webm.to_string_lossy();
-    let posted = a.json(&["post", "--space", &space, "--title", "Film", "--media", &film, "Look."])?;
+    let posted = a.json(&[
+        "post", "--space", &space, "--title", "Film", "--media", &film, "Look.",
+    ])?;
     let thread = crate::scene::text(&posted, "id")?;
     b.json(&["join", &crate::scene::text(&board, "ticket")?])?;
     let seen = eventually("the thread on the other node", ARRIVES, || {
@@ -94,16 +109,26 @@ fn nothing_leaves_the_machine() -> Result<()> {
     })?;
     let blob = crate::scene::text(&seen["posts"][0]["media"][0], "blob")?;
     b.json(&["get", &blob, "-o", &scene.path("film").to_string_lossy()])?;
-    ensure!(fs::read(scene.path("film"))? == fs::read(&fixtures()?.webm)?, "the film differs");
+    ensure!(
+        fs::read(scene.path("film"))? == fs::read(&fixtures()?.webm)?,
+        "the film differs"
+    );
 
     let foreign = island.foreign_sockets()?;
-    ensure!(foreign.is_empty(), "sockets that aren't on loopback: {foreign:?}");
+    ensure!(
+        foreign.is_empty(),
+        "sockets that aren't on loopback: {foreign:?}"
+    );
     let status = a.json(&["status"])?;
     ensure!(status["offline"] == true, "{status}");
     a.stop()?;
     b.stop()?;
     let (_, after) = island.counters("out")?;
-    ensure!(after == before, "{} packets left the machine", after - before);
+    ensure!(
+        after == before,
+        "{} packets left the machine",
+        after - before
+    );
     Ok(())
 }
 
@@ -114,7 +139,14 @@ fn the_counter_would_tell() -> Result<()> {
     let pid = island.0.id().to_string();
     // a datagram into the dead end: at least the question who has that address
     let sent = Command::new("nsenter")
-        .args(["--net", "--target", &pid, "bash", "-c", "echo x > /dev/udp/10.77.0.2/9"])
+        .args([
+            "--net",
+            "--target",
+            &pid,
+            "bash",
+            "-c",
+            "echo x > /dev/udp/10.77.0.2/9",
+        ])
         .status()?;
     ensure!(sent.success(), "sending a datagram");
     eventually("the packet is counted", ARRIVES, || {

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::scene::{
-    Scene, board, fixtures, held_by, holds, join, pin, range, reply, shows, text, thread, thread_with, upload,
-    verified,
+    Scene, board, fixtures, held_by, holds, join, pin, range, reply, shows, text, thread,
+    thread_with, upload, verified,
 };
 
 /// The most that stopping may take.
@@ -35,20 +35,34 @@ fn a_thread_with_a_video_outlives_its_node() -> Result<()> {
     for (blob, file) in blobs.iter().zip([&media.webm, &media.flac]) {
         let bytes = fs::read(file)?;
         let whole = b.reader()?.get(&format!("/ipfs/{blob}"))?;
-        ensure!(whole.status == 200 && whole.body == bytes, "the file differs");
+        ensure!(
+            whole.status == 200 && whole.body == bytes,
+            "the file differs"
+        );
         let part = range(&b.reader()?, blob, 100_000, 165_535)?;
-        ensure!(part.status == 206 && part.body == bytes[100_000..=165_535], "a range differs");
+        ensure!(
+            part.status == 206 && part.body == bytes[100_000..=165_535],
+            "a range differs"
+        );
     }
     // a third node that never met the first
     let c = scene.node("c")?;
-    let ticket = b.client()?.get_json(&format!("/api/v1/ticket?root={thread}"))?;
+    let ticket = b
+        .client()?
+        .get_json(&format!("/api/v1/ticket?root={thread}"))?;
     join(&c, &text(&ticket, "ticket")?)?;
     shows(&c, &thread, 2)?;
     let entry = c.client()?.get_json(&format!("/api/v1/entries/{thread}"))?;
-    ensure!(entry["signature_ok"] == true && entry["payload_ok"] == true, "{entry}");
+    ensure!(
+        entry["signature_ok"] == true && entry["payload_ok"] == true,
+        "{entry}"
+    );
     ensure!(entry["source"] != "this node", "{entry}");
     let start = range(&c.client()?, &blobs[0], 0, 999)?;
-    ensure!(start.body == fs::read(&media.webm)?[..1000], "the third node plays something else");
+    ensure!(
+        start.body == fs::read(&media.webm)?[..1000],
+        "the third node plays something else"
+    );
     verified(&b)?;
     verified(&c)
 }
@@ -64,10 +78,16 @@ fn what_is_written_on_either_node_reaches_the_other() -> Result<()> {
 
     let answer = reply(&b, &thread, "From the other side.")?;
     shows(&a, &thread, 2)?;
-    b.client()?
-        .send_json("PUT", &format!("/api/v1/votes/{thread}"), &json!({"dir": 1}))?;
-    b.client()?
-        .send_json("PUT", &format!("/api/v1/posts/{answer}"), &json!({"body": "Said better."}))?;
+    b.client()?.send_json(
+        "PUT",
+        &format!("/api/v1/votes/{thread}"),
+        &json!({"dir": 1}),
+    )?;
+    b.client()?.send_json(
+        "PUT",
+        &format!("/api/v1/posts/{answer}"),
+        &json!({"body": "Said better."}),
+    )?;
     let client = a.client()?;
     crate::node::eventually("vote and edit", crate::scene::ARRIVES, || {
         let first = client.get_json(&format!("/api/v1/posts/{thread}"))?;
@@ -76,9 +96,11 @@ fn what_is_written_on_either_node_reaches_the_other() -> Result<()> {
         Ok(done.then_some(()))
     })?;
     // voting again replaces the vote
-    let again = b
-        .client()?
-        .send_json("PUT", &format!("/api/v1/votes/{thread}"), &json!({"dir": -1}))?;
+    let again = b.client()?.send_json(
+        "PUT",
+        &format!("/api/v1/votes/{thread}"),
+        &json!({"dir": -1}),
+    )?;
     ensure!(again["score"] == -1, "{again}");
     Ok(())
 }
@@ -115,12 +137,18 @@ fn large_media_waits_until_asked_for() -> Result<()> {
     holds(&b, &blobs[1])?;
     let path = format!("/api/v1/blobs/{}", blobs[0]);
     let before = b.client()?.get_json(&path)?;
-    ensure!(before["held_bytes"].as_u64() < Some(1 << 20), "fetched unasked: {before}");
+    ensure!(
+        before["held_bytes"].as_u64() < Some(1 << 20),
+        "fetched unasked: {before}"
+    );
 
     // a player that seeks fetches what it asks for, not the whole
     let bytes = fs::read(&file)?;
     let middle = range(&b.client()?, &blobs[0], 4_000_000, 4_065_535)?;
-    ensure!(middle.status == 206 && middle.body == bytes[4_000_000..=4_065_535], "a range differs");
+    ensure!(
+        middle.status == 206 && middle.body == bytes[4_000_000..=4_065_535],
+        "a range differs"
+    );
     let after = b.client()?.get_json(&path)?;
     ensure!(after["complete"] == false, "{after}");
     pin(&b, &thread)?;
@@ -134,8 +162,20 @@ fn media_is_described_and_has_thumbnails() -> Result<()> {
     let media = fixtures()?;
     for (file, kind, size, seconds, thumb) in [
         (&media.webm, "video/webm", Some((640, 360)), Some(20), true),
-        (&media.mp4_moov_last, "video/mp4", Some((640, 360)), Some(8), true),
-        (&media.mp4_rotated, "video/mp4", Some((360, 640)), Some(8), true),
+        (
+            &media.mp4_moov_last,
+            "video/mp4",
+            Some((640, 360)),
+            Some(8),
+            true,
+        ),
+        (
+            &media.mp4_rotated,
+            "video/mp4",
+            Some((360, 640)),
+            Some(8),
+            true,
+        ),
         (&media.flac, "audio/flac", None, Some(10), false),
         (&media.jpeg, "image/jpeg", Some((1600, 1200)), None, true),
         (&media.png, "image/png", Some((320, 240)), None, true),
@@ -148,10 +188,19 @@ fn media_is_described_and_has_thumbnails() -> Result<()> {
         ensure!(length == seconds, "{added}");
         ensure!(added["thumb"].is_string() == thumb, "{added}");
         if thumb {
-            let picture = a.reader()?.get(&format!("/ipfs/{}", text(&added, "thumb")?))?;
+            let picture = a
+                .reader()?
+                .get(&format!("/ipfs/{}", text(&added, "thumb")?))?;
             let kind = picture.header("content-type").unwrap_or_default();
-            ensure!(picture.status == 200 && kind.starts_with("image/"), "{kind}");
-            ensure!(picture.body.len() < 200_000, "a thumbnail of {} bytes", picture.body.len());
+            ensure!(
+                picture.status == 200 && kind.starts_with("image/"),
+                "{kind}"
+            );
+            ensure!(
+                picture.body.len() < 200_000,
+                "a thumbnail of {} bytes",
+                picture.body.len()
+            );
         }
     }
     Ok(())

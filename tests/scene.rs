@@ -83,9 +83,11 @@ pub struct Board {
 
 /// Makes a board.
 pub fn board(node: &Node) -> Result<Board> {
-    let made = node
-        .client()?
-        .send_json("POST", "/api/v1/spaces", &json!({"title": "Films", "about": "Moving *pictures*."}))?;
+    let made = node.client()?.send_json(
+        "POST",
+        "/api/v1/spaces",
+        &json!({"title": "Films", "about": "Moving *pictures*."}),
+    )?;
     Ok(Board {
         space: text(&made, "space")?,
         ticket: text(&made, "ticket")?,
@@ -94,12 +96,18 @@ pub fn board(node: &Node) -> Result<Board> {
 
 /// Posts what the JSON says; the post's id.
 pub fn post(node: &Node, what: &Value) -> Result<String> {
-    text(&node.client()?.send_json("POST", "/api/v1/posts", what)?, "id")
+    text(
+        &node.client()?.send_json("POST", "/api/v1/posts", what)?,
+        "id",
+    )
 }
 
 /// Starts a thread with a few words.
 pub fn thread(node: &Node, board: &Board, title: &str) -> Result<String> {
-    post(node, &json!({"space": board.space, "title": title, "body": "Some words."}))
+    post(
+        node,
+        &json!({"space": board.space, "title": title, "body": "Some words."}),
+    )
 }
 
 /// Answers a post.
@@ -109,16 +117,29 @@ pub fn reply(node: &Node, to: &str, words: &str) -> Result<String> {
 
 /// Uploads a file as a browser or program would.
 pub fn upload(node: &Node, file: &Path) -> Result<Value> {
-    let name = file.file_name().context("a file has a name")?.to_string_lossy();
+    let name = file
+        .file_name()
+        .context("a file has a name")?
+        .to_string_lossy();
     let path = format!("/api/v1/blobs?name={name}");
     let bytes = std::fs::read(file)?;
     let answer = node.client()?.send("POST", &path, &[], &bytes)?;
-    ensure!(answer.status / 100 == 2, "upload answered {}: {}", answer.status, answer.text());
+    ensure!(
+        answer.status / 100 == 2,
+        "upload answered {}: {}",
+        answer.status,
+        answer.text()
+    );
     answer.json()
 }
 
 /// Starts a thread with files; its id and the files' blob ids.
-pub fn thread_with(node: &Node, board: &Board, title: &str, files: &[&Path]) -> Result<(String, Vec<String>)> {
+pub fn thread_with(
+    node: &Node,
+    board: &Board,
+    title: &str,
+    files: &[&Path],
+) -> Result<(String, Vec<String>)> {
     let blobs = files
         .iter()
         .map(|file| text(&upload(node, file)?, "blob"))
@@ -129,13 +150,17 @@ pub fn thread_with(node: &Node, board: &Board, title: &str, files: &[&Path]) -> 
 
 /// Follows something.
 pub fn join(node: &Node, ticket: &str) -> Result<Value> {
-    node.client()?.send_json("POST", "/api/v1/join", &json!({"target": ticket}))
+    node.client()?
+        .send_json("POST", "/api/v1/join", &json!({"target": ticket}))
 }
 
 /// Promises to keep something with all its media.
 pub fn pin(node: &Node, id: &str) -> Result<Value> {
-    node.client()?
-        .send_json("PUT", &format!("/api/v1/pins/{id}"), &json!({"media": "all"}))
+    node.client()?.send_json(
+        "PUT",
+        &format!("/api/v1/pins/{id}"),
+        &json!({"media": "all"}),
+    )
 }
 
 /// Waits until the node shows that many posts of a thread; the thread.
@@ -178,7 +203,13 @@ pub fn held_by(node: &Node, blob: &str, others: u64) -> Result<()> {
 /// Checks everything the node holds.
 pub fn verified(node: &Node) -> Result<()> {
     let said = node.run(&["verify", "--json"])?;
-    ensure!(said.code == 0, "datt verify ended with {}: {}{}", said.code, said.stdout, said.stderr);
+    ensure!(
+        said.code == 0,
+        "datt verify ended with {}: {}{}",
+        said.code,
+        said.stdout,
+        said.stderr
+    );
     Ok(())
 }
 
