@@ -2,7 +2,7 @@
 
 use axum::{body::Body, extract::multipart::Field};
 use bytes::Bytes;
-use futures_lite::{Stream, StreamExt, stream};
+use futures_lite::{Stream, StreamExt, future, stream};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::timeout,
@@ -65,8 +65,12 @@ pub async fn import_field(
             }
         }
     };
-    let (added, ()) = futures_lite::future::zip(import, feed).await;
-    Ok(added?)
+    // The import decides: when it gives up, a sender that fell silent is not waited for.
+    let feed = async move {
+        feed.await;
+        future::pending().await
+    };
+    Ok(future::or(import, feed).await?)
 }
 
 fn bounded(

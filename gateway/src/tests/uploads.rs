@@ -2,11 +2,16 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::Body,
+    extract::{FromRequest as _, Multipart},
+    http::Request,
+};
 use bytes::Bytes;
 use futures_lite::{StreamExt as _, stream};
 
 use super::{App, TOKEN, bearer, request, write};
+use crate::upload;
 
 fn upload(query: &str, length: Option<&str>, body: Body) -> Request<Body> {
     let token = bearer(TOKEN);
@@ -131,4 +136,25 @@ async fn long_work_that_fails_ends_with_the_error() {
     let events: Vec<&str> = text.trim_end().split("\n\n").collect();
     assert_eq!(events.len(), 2, "nothing follows an error: {text}");
     assert!(events[1].starts_with("event: error\ndata: {\"error\":{\"code\":\"not_found\""));
+}
+
+#[tokio::test]
+async fn a_forms_file_is_imported_and_a_silent_one_is_given_up() {
+    let app = App::with(|settings| settings.limits.upload_idle = Duration::from_millis(30));
+    let head = "--b\r\ncontent-disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\nbytes";
+    let end = "\r\n--b--\r\n";
+    let first = || stream::once(Ok::<_, std::io::Error>(Bytes::from_static(head.as_bytes())));
+    let whole =
+        Body::from_stream(first().chain(stream::once(Ok(Bytes::from_static(end.as_bytes())))));
+    let silent = Body::from_stream(first().chain(stream::pending()));
+    let import = async |body: Body| {
+        let kind = [("content-type", "multipart/form-data; boundary=b")];
+        let form = Multipart::from_request(request("POST", "/upload", &kind, body), &app.gate);
+        let mut form = form.await.unwrap();
+        let field = form.next_field().await.unwrap().unwrap();
+        upload::import_field(&app.gate, "f".into(), field).await
+    };
+    assert_eq!(import(whole).await.unwrap().size_bytes, 5);
+    assert!(import(silent).await.unwrap_err().message.contains("silent"));
+    assert_eq!(app.node.writes.load(Ordering::SeqCst), 1);
 }
