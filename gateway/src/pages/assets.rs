@@ -11,7 +11,7 @@ use axum::{
 use crate::{api::types::ErrorCode, failure::Failure};
 
 const STYLE: &str = include_str!("../../assets/style.css");
-const SCRIPT: &str = include_str!("../../assets/app.js");
+pub(super) const SCRIPT: &str = include_str!("../../assets/app.js");
 const LOGO: &str = include_str!("../../assets/logo.svg");
 
 /// Digits of the version in addresses and ETags.

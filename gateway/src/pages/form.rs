@@ -4,18 +4,12 @@ use axum::extract::{
     Multipart,
     multipart::{Field, MultipartError},
 };
-use bytes::Bytes;
-use futures_lite::{StreamExt, future, stream};
 use model::limits;
-use tokio::sync::mpsc;
 use views::compose::Attached;
 
 use super::visit::Visit;
 use crate::{
-    api::types::{BlobAdded, ErrorCode},
-    auth::Session,
-    failure::Failure,
-    node::{Node, NodeError},
+    api::types::ErrorCode, auth::Session, failure::Failure, gate::Gate, node::NodeError, upload,
 };
 
 /// Longest text of one field, in bytes: a body whose line ends are still CR LF.
@@ -27,8 +21,8 @@ const ALWAYS_ROOM_BYTES: u64 = 256 << 10;
 /// A refused form up to this length is read to its end, so that the browser shows the answer and
 /// nothing typed is lost.
 const DRAINED_BYTES: u64 = 64 << 20;
-/// Chunks of an upload that wait for the importer.
-const CHUNKS_AHEAD: usize = 4;
+/// Longest file name, as the schema has it.
+const MAX_NAME_BYTES: usize = 200;
 
 /// A form that was read: its text fields, its files imported.
 #[derive(Debug, Default)]
@@ -48,7 +42,7 @@ pub(super) struct Posted {
 impl Posted {
     /// Reads a form. The token stands first, in the field `csrf`: before it, nothing is used.
     pub async fn read(visit: &Visit, mut multipart: Multipart) -> Result<Self, Failure> {
-        let (session, node) = (visit.owner()?, visit.node());
+        let (session, gate) = (visit.owner()?, &visit.gate);
         let mut posted = Self::default();
         if visit.body_bytes.is_some_and(|bytes| bytes > ALWAYS_ROOM_BYTES)
             && let Err(failure) = visit.room().await
@@ -64,18 +58,18 @@ impl Posted {
             if fields > MAX_FIELDS {
                 return Err(Failure::invalid(format!("a form has at most {MAX_FIELDS} fields")));
             }
-            posted.take(field, session, node).await?;
+            posted.take(field, session, gate).await?;
         }
         session.check_csrf(posted.text("csrf"))?;
         Ok(posted)
     }
 
-    async fn take(&mut self, field: Field<'_>, session: &Session, node: &dyn Node) -> Result<(), Failure> {
+    async fn take(&mut self, field: Field<'_>, session: &Session, gate: &Gate) -> Result<(), Failure> {
         let name = field.name().unwrap_or_default().to_owned();
         if let Some(file_name) = field.file_name() {
             let file_name = file_name.to_owned();
             self.check_csrf(session)?;
-            return self.file(field, &name, &file_name, node).await;
+            return self.file(field, &name, &file_name, gate).await;
         }
         let text = read_text(field, &name).await?;
         match name.as_str() {
@@ -99,15 +93,15 @@ impl Posted {
         Ok(())
     }
 
-    async fn file(&mut self, field: Field<'_>, name: &str, file_name: &str, node: &dyn Node) -> Result<(), Failure> {
+    async fn file(&mut self, field: Field<'_>, name: &str, file_name: &str, gate: &Gate) -> Result<(), Failure> {
         if file_name.is_empty() || self.refused.is_some() {
-            return drain(field).await;
+            return Ok(());
         }
         if self.media.len() >= limits::MEDIA_LINKS {
             self.refused = Some(too_many());
-            return drain(field).await;
+            return Ok(());
         }
-        match import(field, file_name, node).await {
+        match upload::import_field(gate, plain_name(file_name), field).await {
             Ok(added) => {
                 self.notes.extend(added.notes.iter().map(|note| format!("{}: {note}", added.name)));
                 if name == "avatar" {
@@ -179,43 +173,15 @@ async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Failure> 
     Ok(text.replace("\r\n", "\n"))
 }
 
-async fn drain(mut field: Field<'_>) -> Result<(), Failure> {
-    while field.chunk().await.map_err(|error| unreadable(&error))?.is_some() {}
-    Ok(())
-}
-
-/// Hands a file to the node while it arrives; at most [`CHUNKS_AHEAD`] chunks wait in memory.
-async fn import(field: Field<'_>, file_name: &str, node: &dyn Node) -> Result<BlobAdded, Failure> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let adding = node.add_blob(file_name.to_owned(), None, received(receiver));
-    let (added, sent) = future::zip(adding, forward(field, sender)).await;
-    let added = added?;
-    sent?;
-    Ok(added)
-}
-
-async fn forward(mut field: Field<'_>, sender: mpsc::Sender<Result<Bytes, NodeError>>) -> Result<(), Failure> {
-    loop {
-        match field.chunk().await {
-            Ok(None) => return Ok(()),
-            // The importer may have given up; what remains is read and dropped, so that the
-            // browser gets to see the answer.
-            Ok(Some(chunk)) => drop(sender.send(Ok(chunk)).await),
-            Err(error) => {
-                let failure = unreadable(&error);
-                drop(sender.send(Err(NodeError::Invalid(failure.message.clone()))).await);
-                return Err(failure);
-            }
-        }
+/// The file's name without folders, no longer than a post may carry.
+pub(super) fn plain_name(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let mut end = name.len().min(MAX_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
     }
-}
-
-fn received(receiver: mpsc::Receiver<Result<Bytes, NodeError>>) -> stream::Boxed<Result<Bytes, NodeError>> {
-    stream::unfold(receiver, |mut receiver| async move {
-        let item = receiver.recv().await?;
-        Some((item, receiver))
-    })
-    .boxed()
+    if end == 0 { "file".to_owned() } else { name[..end].to_owned() }
 }
 
 fn unreadable(error: &MultipartError) -> Failure {

@@ -45,7 +45,7 @@ pub fn routes() -> Router<Gate> {
     let uploads = Router::new()
         .route("/post", post(compose::publish))
         .route("/edit", post(compose::revise))
-        .route("/upload", post(upload::upload))
+        .route("/upload", post(upload::receive))
         .route("/settings", get(settings_page::show).post(settings_page::save_profile))
         .route("/space/new", post(settings_page::create_board))
         .layer(DefaultBodyLimit::disable());

@@ -6,21 +6,15 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use futures_lite::StreamExt;
 
 use super::{
-    form::Posted,
+    form::{Posted, plain_name},
     visit::{Visit, wants_json},
 };
-use crate::{
-    api::types::UploadQuery,
-    failure::Failure,
-    gate::Gate,
-    node::NodeError,
-};
+use crate::{api::types::UploadQuery, failure::Failure, gate::Gate, upload};
 
 /// `POST /upload?name=`: a raw body with the header `x-csrf-token`, or a form with a file.
-pub(super) async fn upload(
+pub(super) async fn receive(
     visit: Visit,
     Query(query): Query<UploadQuery>,
     request: Request,
@@ -34,9 +28,9 @@ pub(super) async fn upload(
     let token = headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
     session.check_csrf(token)?;
     visit.room().await?;
-    let body = request.into_body().into_data_stream();
-    let body = body.map(|chunk| chunk.map_err(|error| NodeError::Invalid(format!("the upload broke off: {error}"))));
-    let added = visit.node().add_blob(query.name, visit.body_bytes, body.boxed()).await?;
+    let slot = visit.gate.slots().upload()?;
+    let body = upload::from_body(&visit.gate, request.into_body(), slot);
+    let added = visit.node().add_blob(plain_name(&query.name), visit.body_bytes, body).await?;
     Ok(Json(added).into_response())
 }
 

@@ -58,7 +58,7 @@ pub fn excerpt(markdown: &str) -> String {
     let mut out = String::new();
     let mut chars = 0;
     for word in markdown.split_whitespace() {
-        let word = word.trim_matches(|c| matches!(c, '#' | '*' | '_' | '>' | '`'));
+        let word = word.trim_matches(['#', '>', '_']).replace(['*', '`'], "");
         if word.is_empty() {
             continue;
         }
@@ -70,7 +70,7 @@ pub fn excerpt(markdown: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(word);
+        out.push_str(&word);
     }
     visible(&out).into_owned()
 }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn excerpts_are_short_and_on_one_line() {
-        assert_eq!(excerpt("# Title\n\n**bold** words"), "Title bold words");
+        assert_eq!(excerpt("# Title\n\n**bold**. > `words`"), "Title bold. words");
         let long = "word ".repeat(200);
         assert!(excerpt(&long).chars().count() <= EXCERPT_CHARS + 1);
         assert!(excerpt(&long).ends_with('…'));
