@@ -4,8 +4,10 @@
 //! a round begins when somebody asks, and has ended when the callback is entered again.
 
 use std::{
+    fmt,
+    ops::Deref,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,11 +22,24 @@ use crate::error::StoreError;
 const LOOP_PAUSE: Duration = Duration::from_millis(1);
 
 /// Asks for rounds of collection, and waits for them.
-#[derive(Debug)]
 pub(crate) struct Collector {
     wanted: watch::Sender<u64>,
     done: watch::Receiver<u64>,
     stopping: Arc<AtomicBool>,
+    callback: Weak<Callback>,
+}
+
+type Callback = <ProtectCb as Deref>::Target;
+
+/// Holders of the callback while the loop lives: the store's options, and the loop.
+const HOLDERS: usize = 2;
+/// A loop that died of an error says nothing, so it is looked after this often.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").finish_non_exhaustive()
+    }
 }
 
 impl Collector {
@@ -34,11 +49,7 @@ impl Collector {
         let (done_tx, done) = watch::channel(0);
         let stopping = Arc::new(AtomicBool::new(false));
         let started = Arc::new(AtomicU64::new(0));
-        let collector = Self {
-            wanted,
-            done,
-            stopping: stopping.clone(),
-        };
+        let stop = stopping.clone();
         let callback: ProtectCb = Arc::new(move |_| {
             done_tx.send_replace(started.load(Ordering::SeqCst));
             let (mut wanted, started) = (wanted_rx.clone(), started.clone());
@@ -53,6 +64,12 @@ impl Collector {
                 ProtectOutcome::Continue
             })
         });
+        let collector = Self {
+            wanted,
+            done,
+            stopping: stop,
+            callback: Arc::downgrade(&callback),
+        };
         let config = GcConfig {
             interval: LOOP_PAUSE,
             add_protected: Some(callback),
@@ -68,10 +85,17 @@ impl Collector {
             round = *wanted;
         });
         let mut done = self.done.clone();
-        done.wait_for(|done| *done >= round)
-            .await
-            .map(|_| ())
-            .map_err(|_| StoreError::Stopped)
+        let mut done = std::pin::pin!(done.wait_for(|done| *done >= round));
+        loop {
+            tokio::select! {
+                ended = &mut done => return ended.map(|_| ()).map_err(|_| StoreError::Stopped),
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    if self.callback.strong_count() < HOLDERS {
+                        return Err(StoreError::Stopped);
+                    }
+                }
+            }
+        }
     }
 
     /// Lets the loop go once the store is shut down: its next round fails and ends it.

@@ -6,16 +6,23 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use iroh_blobs::store::fs::options::PathOptions;
 use model::BlobId;
 
-use crate::hash;
+use crate::{hash, quota::free_bytes, store::now};
 
 /// Unit of the block count that the system reports, POSIX.
 const BLOCK_BYTES: u64 = 512;
+
+/// File times come from a coarser clock than the system's, and may lie before what caused them.
+const CLOCK_GRAIN: Duration = Duration::from_secs(2);
+
+/// What is set aside for a full disk.
+const BALLAST_LENGTH: usize = 1024 * 1024;
+const BALLAST_BYTES: u64 = BALLAST_LENGTH as u64;
 
 /// Paths of one store.
 #[derive(Clone, Debug)]
@@ -71,13 +78,37 @@ impl Files {
             let changed = entry.metadata().and_then(|metadata| metadata.modified());
             let is_stale = match (oldest_write, changed) {
                 (None, _) => true,
-                (Some(oldest), Ok(changed)) => changed < oldest,
+                (Some(oldest), Ok(changed)) => changed + CLOCK_GRAIN < oldest,
                 (Some(_), Err(_)) => false,
             };
             if is_stale {
                 remove_if_there(&entry.path());
             }
         }
+    }
+
+    /// Sets bytes aside that can be given back when the disk is full, so that the databases can
+    /// still commit what makes room. Without room for it, there is none.
+    pub(crate) fn lay_ballast(&self) {
+        let path = self.ballast();
+        if path.exists() || free_bytes(&self.dir).is_some_and(|free| free < 4 * BALLAST_BYTES) {
+            return;
+        }
+        // Zeros that are really written: a sparse file would set nothing aside.
+        if std::fs::write(&path, vec![0; BALLAST_LENGTH]).is_err() {
+            remove_if_there(&path);
+        }
+    }
+
+    /// Gives the ballast back if the disk is full.
+    pub(crate) fn drop_ballast_if_full(&self) {
+        if free_bytes(&self.dir).is_some_and(|free| free < BALLAST_BYTES) {
+            remove_if_there(&self.ballast());
+        }
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.dir.join("ballast")
     }
 
     /// Bytes on disk of everything in the folder. Sparse files count what they really take.
@@ -126,7 +157,7 @@ impl Writes {
         let mut running = self.lock();
         running.next += 1;
         let number = running.next;
-        running.began.insert(number, SystemTime::now());
+        running.began.insert(number, now());
         Write {
             writes: self.clone(),
             number,

@@ -228,6 +228,7 @@ impl Blobs {
         room: Reservation,
         error: ImportError,
     ) -> Result<T, ImportError> {
+        self.files().drop_ballast_if_full();
         drop(write);
         if let Err(error) = self.settle().await {
             tracing::warn!(target: "blocks::import", %error, "what a failed import wrote may stay");

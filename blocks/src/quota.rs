@@ -159,7 +159,8 @@ impl Quota {
     }
 }
 
-fn free_bytes(folder: &Path) -> Option<u64> {
+/// Bytes free on the disk of a folder; `None` if the system won't say.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -406,6 +406,7 @@ impl Blobs {
     /// After a write that failed: files of a blob that the store has no record of go, and usage is
     /// measured again.
     pub(crate) async fn tidy_after_failure(&self, blob: BlobId) {
+        self.files().drop_ballast_if_full();
         let tidied = async {
             if self.status(blob).await? == BlobStatus::Missing && self.writes().oldest().is_none() {
                 self.files().remove_unrecorded(blob);
@@ -427,6 +428,7 @@ impl Blobs {
         let files = self.files().clone();
         let measured = tokio::task::spawn_blocking(move || {
             files.remove_stale_temporaries(oldest);
+            files.lay_ballast();
             files.measure()
         })
         .await
@@ -444,8 +446,16 @@ impl Blobs {
     }
 }
 
-pub(crate) fn now_ms() -> u64 {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "last uses only order evictions; nothing is judged by this clock"
+)]
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
+}
+
+fn now_ms() -> u64 {
+    now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

@@ -120,7 +120,7 @@ impl Fetcher {
             end: range.end,
             tx,
             fetched: false,
-            _guard: guard,
+            guard: Some(guard),
         };
         Ok(VerifiedStream {
             size_bytes,
@@ -174,7 +174,7 @@ struct Reader {
     end: u64,
     tx: mpsc::Sender<Result<Bytes, FetchError>>,
     fetched: bool,
-    _guard: TempTag,
+    guard: Option<TempTag>,
 }
 
 impl Reader {
@@ -185,7 +185,9 @@ impl Reader {
         {
             tracing::warn!(target: "blocks::fetch", %error, "a finished read was not noted");
         }
+        self.guard = None;
         if let Err(error) = read {
+            let error = self.fetcher.give_room_back(self.what.blob, error).await;
             // Nobody to tell when the reader has gone.
             self.tx.send(Err(error)).await.ok();
         }
@@ -197,9 +199,9 @@ impl Reader {
             let held = self.fetcher.0.blobs.held_chunks(blob).await?;
             let here = held_from(&held, self.at, self.end);
             let goes_on = if here > 0 {
-                self.from_store(self.at + here).await?
+                self.send_held(self.at + here).await?
             } else {
-                self.from_peers().await?
+                self.send_fetched().await?
             };
             if !goes_on {
                 return Ok(());
@@ -209,7 +211,7 @@ impl Reader {
     }
 
     /// Sends held bytes up to `until`; false when nobody reads any more.
-    async fn from_store(&mut self, until: u64) -> Result<bool, FetchError> {
+    async fn send_held(&mut self, until: u64) -> Result<bool, FetchError> {
         let blobs = &self.fetcher.0.blobs;
         let blob = self.what.blob;
         let path = match blobs.source(blob).await {
@@ -234,7 +236,7 @@ impl Reader {
     }
 
     /// Fetches the next window and sends it on; false when nobody reads any more.
-    async fn from_peers(&mut self) -> Result<bool, FetchError> {
+    async fn send_fetched(&mut self) -> Result<bool, FetchError> {
         // Only begin when the reader has room for a whole window.
         match self.tx.reserve_many(PIECES).await {
             Ok(room) => drop(room),

@@ -14,7 +14,7 @@ use super::{
     transfer::{Sized, Tap, TransferError, prove_size, transfer},
 };
 use crate::{
-    BlobStatus, Keep, Progress, ProgressSender, Stage,
+    BlobStatus, Keep, Progress, ProgressSender, Stage, StoreError,
     ledger::Look,
     quota::stored_bytes,
     range::{bytes_in, groups},
@@ -38,7 +38,7 @@ impl Fetcher {
         if blobs.is_denied(blob) {
             return Err(FetchError::Denied(blob));
         }
-        let _guard = blobs.guard(blob).await?;
+        let guard = blobs.guard(blob).await?;
         let flying = self.0.flights.turn(blob, progress).await;
         let mut providers = Providers::new(providers);
         let mut fetched_bytes = 0;
@@ -54,7 +54,13 @@ impl Fetcher {
                     flying: &flying,
                     progress,
                 };
-                job.run(&mut providers, &mut fetched_bytes).await?
+                match job.run(&mut providers, &mut fetched_bytes).await {
+                    Ok(size_bytes) => size_bytes,
+                    Err(error) => {
+                        drop(guard);
+                        return Err(self.give_room_back(blob, error).await);
+                    }
+                }
             }
         };
         blobs.keep(blob, &options.keep).await?;
@@ -79,6 +85,22 @@ impl Fetcher {
         let what = Sized { blob, size_bytes };
         let missing = &wanted(what, options)? - &held.ranges;
         Ok((bytes_in(&missing, size_bytes) == 0).then_some(size_bytes))
+    }
+
+    /// A fetch that filled the disk does not leave it full. Any other keeps what it got.
+    pub(super) async fn give_room_back(&self, blob: BlobId, error: FetchError) -> FetchError {
+        if !matches!(error, FetchError::Store(StoreError::DiskFull { .. })) {
+            return error;
+        }
+        let blobs = &self.0.blobs;
+        let freed = async {
+            blobs.release(blob, &Keep::Partial).await?;
+            blobs.collect().await
+        };
+        if let Err(error) = freed.await {
+            tracing::warn!(target: "blocks::fetch", %error, "what filled the disk may stay");
+        }
+        error
     }
 
     /// Once a blob is complete, it is no longer kept as a part, and its file is known to be right.
@@ -128,7 +150,7 @@ impl Job<'_> {
         fetched_bytes: &mut u64,
     ) -> Result<u64, FetchError> {
         while let Some(addr) = providers.current() {
-            match self.from_peer(addr, fetched_bytes).await {
+            match self.try_peer(addr, fetched_bytes).await {
                 Ok(size_bytes) => return Ok(size_bytes),
                 Err(Attempt::Fetch(error)) => return Err(error),
                 Err(Attempt::NobodyReads) => unreachable!("a fetch has no reader"),
@@ -143,11 +165,7 @@ impl Job<'_> {
         Err(providers.exhausted(self.blob))
     }
 
-    async fn from_peer(
-        &self,
-        addr: &EndpointAddr,
-        fetched_bytes: &mut u64,
-    ) -> Result<u64, Attempt> {
+    async fn try_peer(&self, addr: &EndpointAddr, fetched_bytes: &mut u64) -> Result<u64, Attempt> {
         let Inner { blobs, peers, .. } = &*self.fetcher.0;
         let connection = peers.connect(addr).await?;
         let held = blobs.held(self.blob).await.map_err(FetchError::from)?;
@@ -177,6 +195,9 @@ impl Job<'_> {
         let done = self
             .segments(connection, what, &wanted, fetched_bytes)
             .await;
+        if done.is_err() {
+            blobs.files().drop_ballast_if_full();
+        }
         if let Ok(after) = blobs.held(self.blob).await {
             let new_bytes = after.total_bytes().saturating_sub(held.total_bytes());
             room.commit(stored_bytes(new_bytes));
