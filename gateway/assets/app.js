@@ -82,9 +82,8 @@ function votes() {
 /** Puts the posts of a fresh copy of this page into it; what is open or typed stays. */
 async function refresh() {
 	const response = await fetch(location.href.split("#")[0], { headers: { accept: "text/html" } });
-	if (!response.ok) return [];
+	if (!response.ok) return;
 	const page = new DOMParser().parseFromString(await response.text(), "text/html");
-	const added = [];
 	for (const post of $$("#replies .post", page)) {
 		const held = document.getElementById(post.id);
 		if (held) {
@@ -100,7 +99,6 @@ async function refresh() {
 		else if (parent) $(":scope > .in", place)?.after(copy);
 		else place?.prepend(copy);
 		copy.classList.add("fresh");
-		added.push(copy);
 	}
 	const first = $(".op");
 	if (first && $(".op", page)) update(first, $(".op", page));
@@ -108,7 +106,6 @@ async function refresh() {
 		const [now, then] = [$(part), $(part, page)];
 		if (now && then) now.replaceWith(document.importNode(then, true));
 	}
-	return added;
 }
 
 /** Takes over what changes in a post that is there already: words, score, who holds its files. */
@@ -133,17 +130,12 @@ function listen(query, on) {
 }
 
 function liveThread(section) {
-	let waiting = false;
-	let running = false;
+	let timer;
+	let running = Promise.resolve();
 	const soon = () => {
-		if (waiting) return;
-		waiting = true;
-		setTimeout(async () => {
-			while (running) await new Promise((next) => setTimeout(next, 100));
-			waiting = false;
-			running = true;
-			try { await refresh(); } catch { /* the next event tries again */ }
-			running = false;
+		timer ??= setTimeout(() => {
+			timer = null;
+			running = running.then(refresh).catch(() => {});
 		}, 300);
 	};
 	listen(`?root=${section.dataset.root}`, soon);

@@ -1,6 +1,6 @@
 //! Lists of threads: what front page and board page share.
 
-use crate::data::{Page, Sort, ThreadSummary};
+use crate::data::{BoardLink, Page, Sort, ThreadSummary};
 use crate::text::{host_of, is_safe_link, query_value, visible};
 
 impl Sort {
@@ -64,6 +64,14 @@ impl ThreadList<'_> {
     pub fn next(&self) -> Option<String> {
         let next = self.threads.next.as_deref()?;
         Some(format!("{}?sort={}&after={}", self.path, self.sort.as_str(), query_value(next)))
+    }
+}
+
+impl BoardLink {
+    /// Title as it may be shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        visible(&self.title).into_owned()
     }
 }
 
