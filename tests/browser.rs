@@ -389,9 +389,9 @@ async fn pages_look_right_on_telephones_and_desks() -> Result<()> {
         browser.goto(&format!("{}{path}", a.url)).await?;
         browser.find(ADDED_BY_SCRIPT).await?;
         for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
-            browser.look(width, dark)?;
+            browser.look(width, dark).await?;
             let scheme = if dark { "dark" } else { "light" };
-            let shot = browser.picture(&format!("{name}-{width}-{scheme}"))?;
+            let shot = browser.picture(&format!("{name}-{width}-{scheme}")).await?;
             ensure!(
                 fs::metadata(&shot)?.len() > 5_000,
                 "{} is empty",

@@ -1,6 +1,4 @@
-//! A small blocking HTTP client: requests with a bearer token, ranges, and event streams.
-//!
-//! It speaks HTTP/1.0, so that bodies end with the connection. Browsers bring 1.1.
+//! A small blocking HTTP/1.1 client: requests with a bearer token, ranges, and event streams.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -179,12 +177,12 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Result<(u16, Vec<(String, String)>, BufReader<TcpStream>)> {
+    ) -> Result<(u16, Vec<(String, String)>, BufReader<Body>)> {
         let mut stream = TcpStream::connect(&self.authority)
             .with_context(|| format!("connecting to {}", self.authority))?;
         stream.set_read_timeout(Some(READ_TIMEOUT))?;
         stream.set_nodelay(true)?;
-        let mut head = format!("{method} {path} HTTP/1.0\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         let own = self
             .headers
             .iter()
@@ -211,7 +209,10 @@ impl Client {
         let sent = stream.write_all(body);
         let mut reader = BufReader::new(stream);
         match read_head(&mut reader) {
-            Ok((status, headers)) => Ok((status, headers, reader)),
+            Ok((status, headers)) => {
+                let length = Length::of(status, &headers);
+                Ok((status, headers, BufReader::new(Body { reader, length })))
+            }
             Err(error) => {
                 sent.context("sending the body")?;
                 Err(error.context(format!("{method} {path}")))
@@ -238,6 +239,90 @@ fn read_head(reader: &mut impl BufRead) -> Result<(u16, Vec<(String, String)>)> 
             return Ok((status, headers));
         };
         headers.push((name.trim().to_lowercase(), value.trim().to_owned()));
+    }
+}
+
+/// How far a body goes: RFC 9112, 6.3.
+#[derive(Debug)]
+enum Length {
+    /// So many bytes are left.
+    Bytes(u64),
+    /// So many bytes are left of this chunk; more may follow.
+    Chunk(u64),
+    /// The last chunk was read.
+    Over,
+    /// As long as the connection.
+    Connection,
+}
+
+impl Length {
+    fn of(status: u16, headers: &[(String, String)]) -> Self {
+        let header = |name: &str| {
+            headers
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
+        if status == 204 || status == 304 {
+            return Self::Bytes(0);
+        }
+        if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
+            return Self::Chunk(0);
+        }
+        header("content-length")
+            .and_then(|length| length.parse().ok())
+            .map_or(Self::Connection, Self::Bytes)
+    }
+}
+
+/// The body of an answer. One that is cut off is an error, not an end.
+#[derive(Debug)]
+struct Body {
+    reader: BufReader<TcpStream>,
+    length: Length,
+}
+
+impl Body {
+    /// Reads the line before a chunk: its size in hexadecimal digits.
+    fn next_chunk(&mut self) -> std::io::Result<()> {
+        let mut line = String::new();
+        // the empty line that ends the chunk before this one
+        while line.trim().is_empty() {
+            line.clear();
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let digits = line.split(';').next().unwrap_or_default().trim();
+        let size = u64::from_str_radix(digits, 16)
+            .map_err(|_| std::io::Error::other(format!("not a chunk: {line:?}")))?;
+        self.length = if size == 0 {
+            Length::Over
+        } else {
+            Length::Chunk(size)
+        };
+        Ok(())
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if let Length::Chunk(0) = self.length {
+            self.next_chunk()?;
+        }
+        let left = match &mut self.length {
+            Length::Connection => return self.reader.read(into),
+            Length::Over | Length::Bytes(0) => return Ok(0),
+            Length::Bytes(left) | Length::Chunk(left) => left,
+        };
+        let most = usize::try_from(*left).unwrap_or(usize::MAX).min(into.len());
+        let read = self.reader.read(&mut into[..most])?;
+        if read == 0 && most > 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        *left -= read as u64;
+        Ok(read)
     }
 }
 
@@ -274,7 +359,7 @@ impl Response {
 /// Events as they arrive.
 #[derive(Debug)]
 pub struct Events {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Body>,
 }
 
 impl Events {

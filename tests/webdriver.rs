@@ -168,13 +168,18 @@ impl Browser {
         Ok(self.find(css).await?.text().await?)
     }
 
-    /// A property of the first such element, as a number.
+    /// A property of the first such element, as a number. (fantoccini knows only texts.)
     pub async fn number(&self, css: &str, property: &str) -> Result<f64> {
-        let value = self.find(css).await?.prop(property).await?;
-        value
-            .as_deref()
-            .and_then(|text| text.parse().ok())
-            .with_context(|| format!("{property} of {css} is {value:?}"))
+        let id = self.find(css).await?.element_id();
+        let path = format!(
+            "{}/element/{}/property/{property}",
+            self.session().await?,
+            &*id
+        );
+        let answer = Client::new(&self.driver.url)?.get_json(&path)?;
+        answer["value"]
+            .as_f64()
+            .with_context(|| format!("{property} of {css} is {answer}"))
     }
 
     /// Runs a script in the page.
@@ -209,22 +214,24 @@ impl Browser {
     }
 
     /// Sets the size of the page and whether it prefers dark colours.
-    pub fn look(&self, width: u32, dark: bool) -> Result<()> {
+    pub async fn look(&self, width: u32, dark: bool) -> Result<()> {
         let metrics =
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.devtools("Emulation.setDeviceMetricsOverride", &metrics)?;
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics)
+            .await?;
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.devtools("Emulation.setEmulatedMedia", &media)?;
+        self.devtools("Emulation.setEmulatedMedia", &media).await?;
         Ok(())
     }
 
     /// Leaves a picture of the whole page in `target/screenshots`.
-    pub fn picture(&self, name: &str) -> Result<PathBuf> {
-        let shot = self.devtools(
-            "Page.captureScreenshot",
-            &json!({"format": "png", "captureBeyondViewport": true}),
-        )?;
+    pub async fn picture(&self, name: &str) -> Result<PathBuf> {
+        let metrics = self.devtools("Page.getLayoutMetrics", &json!({})).await?;
+        let mut clip = metrics["cssContentSize"].clone();
+        clip["scale"] = json!(1);
+        let parameters = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let shot = self.devtools("Page.captureScreenshot", &parameters).await?;
         let data = shot["data"].as_str().context("no picture")?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
         fs::create_dir_all(&folder)?;
@@ -234,15 +241,21 @@ impl Browser {
     }
 
     /// A command of chromium's own protocol, through the driver.
-    fn devtools(&self, method: &str, parameters: &Value) -> Result<Value> {
-        let session = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(self.client.session_id())
-        })?
-        .context("the browser has a session")?;
-        let path = format!("/session/{session}/goog/cdp/execute");
+    async fn devtools(&self, method: &str, parameters: &Value) -> Result<Value> {
+        let path = format!("{}/goog/cdp/execute", self.session().await?);
         let answer = Client::new(&self.driver.url)?
             .send_json("POST", &path, &json!({"cmd": method, "params": parameters}))
             .with_context(|| method.to_owned())?;
         Ok(answer["value"].clone())
+    }
+
+    /// Path of the session at the driver.
+    async fn session(&self) -> Result<String> {
+        let id = self
+            .client
+            .session_id()
+            .await?
+            .context("the browser has a session")?;
+        Ok(format!("/session/{id}"))
     }
 }
