@@ -27,17 +27,31 @@ pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `GET /assets/{name}`.
-pub(super) async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
+pub(super) async fn serve(
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let (body, kind) = match name.as_str() {
         "style.css" => (STYLE, "text/css; charset=utf-8"),
         "app.js" => (SCRIPT, "text/javascript; charset=utf-8"),
         "logo.svg" => (LOGO, "image/svg+xml"),
-        _ => return Err(Failure::new(ErrorCode::NotFound, format!("there is no asset `{name}`"))),
+        _ => {
+            return Err(Failure::new(
+                ErrorCode::NotFound,
+                format!("there is no asset `{name}`"),
+            ));
+        }
     };
     let etag = format!("\"{}\"", VERSION.as_str());
     let cache = "public, max-age=31536000, immutable".to_owned();
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag), (header::CACHE_CONTROL, cache)])
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|tag| tag.as_bytes() == etag.as_bytes())
+    {
+        return Ok((
+            StatusCode::NOT_MODIFIED,
+            [(header::ETAG, etag), (header::CACHE_CONTROL, cache)],
+        )
             .into_response());
     }
     let headers = [

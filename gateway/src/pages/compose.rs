@@ -47,7 +47,9 @@ impl Subject {
     }
 
     async fn post(visit: &Visit, id: &str) -> Result<Box<Post>, Failure> {
-        Ok(Box::new(visit.node().post(visit.viewer, entry_id(id)?).await?))
+        Ok(Box::new(
+            visit.node().post(visit.viewer, entry_id(id)?).await?,
+        ))
     }
 
     fn target<'a>(&'a self, chosen: &'a str) -> Target<'a> {
@@ -69,7 +71,14 @@ pub(super) async fn show(
         "" => Subject::thread(&visit).await?,
         reply => Subject::Reply(Subject::post(&visit, reply).await?),
     };
-    composer(visit, &subject, &query.space, &Draft::default(), None, false)
+    composer(
+        visit,
+        &subject,
+        &query.space,
+        &Draft::default(),
+        None,
+        false,
+    )
 }
 
 /// The composer with what was typed; a refused post is shown with the reason and its status.
@@ -129,7 +138,10 @@ pub(super) async fn publish(
 }
 
 async fn send(visit: &Visit, posted: &Posted) -> Result<Published, Failure> {
-    let reply_to = posted.filled("reply_to").map(|id| entry_id(&id)).transpose()?;
+    let reply_to = posted
+        .filled("reply_to")
+        .map(|id| entry_id(&id))
+        .transpose()?;
     let space = match (&reply_to, posted.filled("space")) {
         (None, Some(id)) => Some(space_id(&id)?),
         (None, None) => return Err(Failure::invalid("choose a board to post on")),
@@ -142,10 +154,19 @@ async fn send(visit: &Visit, posted: &Posted) -> Result<Published, Failure> {
     let url = posted.filled("url");
     let body = posted.text("body").trim_end().to_owned();
     check_text("the text", &body, limits::TEXT_BYTES)?;
-    if body.is_empty() && posted.media.is_empty() && (reply_to.is_some() || url.is_none() && title.is_none()) {
-        return Err(Failure::invalid("there is nothing in it: write something or add a file"));
+    if body.is_empty()
+        && posted.media.is_empty()
+        && (reply_to.is_some() || url.is_none() && title.is_none())
+    {
+        return Err(Failure::invalid(
+            "there is nothing in it: write something or add a file",
+        ));
     }
-    let media = posted.media.iter().map(media_ref).collect::<Result<_, _>>()?;
+    let media = posted
+        .media
+        .iter()
+        .map(media_ref)
+        .collect::<Result<_, _>>()?;
     let post = NewPost {
         space,
         reply_to,
@@ -164,15 +185,27 @@ fn check_text(what: &str, text: &str, limit: usize) -> Result<(), Failure> {
         return Ok(());
     }
     let (size_bytes, limit_bytes) = (text.len() as u64, limit as u64);
-    Err(NodeError::TooLarge { what: what.to_owned(), size_bytes, limit_bytes }.into())
+    Err(NodeError::TooLarge {
+        what: what.to_owned(),
+        size_bytes,
+        limit_bytes,
+    }
+    .into())
 }
 
 fn media_ref(file: &Attached) -> Result<MediaRef, Failure> {
     let blob = file.blob.parse().map_err(|error| {
-        Failure::invalid(format!("`{}` is not the id of a file ({error}); add the file again", file.blob))
+        Failure::invalid(format!(
+            "`{}` is not the id of a file ({error}); add the file again",
+            file.blob
+        ))
     })?;
     let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    Ok(MediaRef::Named(NamedMedia { blob, name: given(&file.name), alt: given(&file.alt) }))
+    Ok(MediaRef::Named(NamedMedia {
+        blob,
+        name: given(&file.name),
+        alt: given(&file.alt),
+    }))
 }
 
 /// 303 to the new post, with where it went.
@@ -182,7 +215,11 @@ async fn sent(visit: &Visit, posted: &Posted, published: Published) -> Result<Re
     notices.extend(posted.notes.iter().cloned());
     let path = match posted.filled("reply_to") {
         None => format!("/t/{}", published.id),
-        Some(_) => match visit.node().post(visit.viewer, entry_id(&published.id)?).await {
+        Some(_) => match visit
+            .node()
+            .post(visit.viewer, entry_id(&published.id)?)
+            .await
+        {
             Ok(post) => format!("/t/{}#{}", post.root, post.id),
             Err(_) => format!("/p/{}", published.id),
         },
@@ -221,7 +258,14 @@ async fn again(
         nsfw: posted.has("nsfw"),
         media: posted.media.clone(),
     };
-    composer(visit, &subject, posted.text("space"), &draft, problem, preview)
+    composer(
+        visit,
+        &subject,
+        posted.text("space"),
+        &draft,
+        problem,
+        preview,
+    )
 }
 
 /// `POST /edit`: new words for one's own post.
@@ -232,17 +276,28 @@ pub(super) async fn revise(visit: Visit, multipart: Multipart) -> Result<Respons
     let outcome = match check_text("the text", &body, limits::TEXT_BYTES) {
         Err(failure) => Err(failure),
         Ok(()) if posted.has("preview") => Ok(false),
-        Ok(()) => visit.node().revise(id, Edit { body: body.clone() }).await.map(|_| true).map_err(Failure::from),
+        Ok(()) => visit
+            .node()
+            .revise(id, Edit { body: body.clone() })
+            .await
+            .map(|_| true)
+            .map_err(Failure::from),
     };
     if matches!(outcome, Ok(true)) {
         return Ok(flash::redirect(&format!("/p/{id}"), &["Saved.".to_owned()]));
     }
     let problem = outcome.err();
-    if problem.as_ref().is_some_and(|failure| failure.code == ErrorCode::NotFound) {
+    if problem
+        .as_ref()
+        .is_some_and(|failure| failure.code == ErrorCode::NotFound)
+    {
         return Err(problem.expect("checked just above"));
     }
     let subject = Subject::Edit(Subject::post(&visit, posted.text("on")).await?);
-    let draft = Draft { body, ..Draft::default() };
+    let draft = Draft {
+        body,
+        ..Draft::default()
+    };
     let preview = problem.is_none();
     composer(visit, &subject, "", &draft, problem.as_ref(), preview)
 }

@@ -90,7 +90,10 @@ fn board() -> data::Board {
 fn summary() -> data::ThreadSummary {
     data::ThreadSummary {
         root: entry(1).to_string(),
-        board: data::BoardLink { space: space().to_string(), title: "Field".to_owned() },
+        board: data::BoardLink {
+            space: space().to_string(),
+            title: "Field".to_owned(),
+        },
         author: author(),
         title: "<script>alert(1)</script>".to_owned(),
         url: None,
@@ -138,7 +141,11 @@ fn ready<'a, T: Send + 'a>(value: T) -> Reply<'a, T> {
 }
 
 fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
-    Box::pin(async { Err(NodeError::NotFound("there is no such entry here".to_owned())) })
+    Box::pin(async {
+        Err(NodeError::NotFound(
+            "there is no such entry here".to_owned(),
+        ))
+    })
 }
 
 impl FakeNode {
@@ -148,7 +155,12 @@ impl FakeNode {
     }
 
     fn id(&self, what: String) -> Reply<'_, Written> {
-        self.write(what, Written { id: entry(5).to_string() })
+        self.write(
+            what,
+            Written {
+                id: entry(5).to_string(),
+            },
+        )
     }
 }
 
@@ -163,25 +175,44 @@ impl Node for FakeNode {
         ready(vec![board()])
     }
     fn space(&self, _: Viewer, id: SpaceId) -> Reply<'_, data::Board> {
-        if id == space() { ready(board()) } else { absent() }
+        if id == space() {
+            ready(board())
+        } else {
+            absent()
+        }
     }
     fn create_space(&self, new: NewSpace) -> Reply<'_, SpaceCreated> {
-        let created = SpaceCreated { space: space().to_string(), ticket: "t".to_owned() };
-        self.write(format!("space {} {}", new.title, new.policy.as_str()), created)
+        let created = SpaceCreated {
+            space: space().to_string(),
+            ticket: "t".to_owned(),
+        };
+        self.write(
+            format!("space {} {}", new.title, new.policy.as_str()),
+            created,
+        )
     }
     fn join(&self, request: JoinRequest) -> Reply<'_, Joined> {
-        let joined = Joined { kind: JoinedKind::Space, id: space().to_string() };
+        let joined = Joined {
+            kind: JoinedKind::Space,
+            id: space().to_string(),
+        };
         self.write(format!("join {}", request.target), joined)
     }
     fn threads(&self, _: Viewer, _: ThreadsQuery) -> Reply<'_, data::Page<data::ThreadSummary>> {
-        ready(data::Page { items: vec![summary()], next: Some("a b".to_owned()) })
+        ready(data::Page {
+            items: vec![summary()],
+            next: Some("a b".to_owned()),
+        })
     }
     fn thread(&self, _: Viewer, root: EntryId, _: PageQuery) -> Reply<'_, data::Thread> {
         if root != entry(1) && root != entry(2) {
             return absent();
         }
         ready(data::Thread {
-            board: data::BoardLink { space: space().to_string(), title: "Field".to_owned() },
+            board: data::BoardLink {
+                space: space().to_string(),
+                title: "Field".to_owned(),
+            },
             posts: vec![post(1, 0), post(2, 1)],
             total: 2,
             next: None,
@@ -211,18 +242,32 @@ impl Node for FakeNode {
             .iter()
             .map(|media| match media {
                 MediaRef::Named(named) => {
-                    format!("{}:{}", named.name.as_deref().unwrap_or("-"), named.alt.as_deref().unwrap_or("-"))
+                    format!(
+                        "{}:{}",
+                        named.name.as_deref().unwrap_or("-"),
+                        named.alt.as_deref().unwrap_or("-")
+                    )
                 }
                 MediaRef::Blob(blob) => blob.to_string(),
             })
             .collect();
-        self.write(format!("post {:?} {:?} {files:?}", new.title.unwrap_or_default(), new.body), published)
+        self.write(
+            format!(
+                "post {:?} {:?} {files:?}",
+                new.title.unwrap_or_default(),
+                new.body
+            ),
+            published,
+        )
     }
     fn revise(&self, _: EntryId, edit: Edit) -> Reply<'_, Written> {
         self.id(format!("edit {}", edit.body))
     }
     fn vote(&self, _: EntryId, vote: VoteRequest) -> Reply<'_, Voted> {
-        let voted = Voted { id: entry(6).to_string(), score: 2 + i64::from(vote.dir) };
+        let voted = Voted {
+            id: entry(6).to_string(),
+            score: 2 + i64::from(vote.dir),
+        };
         self.write(format!("vote {}", vote.dir), voted)
     }
     fn mark(&self, _: EntryId, mark: MarkRequest) -> Reply<'_, Written> {
@@ -234,7 +279,11 @@ impl Node for FakeNode {
     fn add_blob(&self, name: String, _: Option<u64>, mut body: ByteStream) -> Reply<'_, BlobAdded> {
         if self.full {
             return Box::pin(async {
-                Err(NodeError::QuotaExceeded { needed_bytes: 9, used_bytes: 1, max_bytes: 2 })
+                Err(NodeError::QuotaExceeded {
+                    needed_bytes: 9,
+                    used_bytes: 1,
+                    max_bytes: 2,
+                })
             });
         }
         Box::pin(async move {
@@ -242,7 +291,10 @@ impl Node for FakeNode {
             while let Some(chunk) = body.next().await {
                 bytes.extend_from_slice(&chunk?);
             }
-            self.written.lock().unwrap().push(format!("blob {name} {}", bytes.len()));
+            self.written
+                .lock()
+                .unwrap()
+                .push(format!("blob {name} {}", bytes.len()));
             Ok(BlobAdded {
                 blob: BlobId::of(&bytes).to_string(),
                 name,
@@ -306,11 +358,18 @@ impl Node for FakeNode {
             devices: Vec::new(),
             mine: true,
             followed: false,
-            posts: data::Page { items: vec![post(2, 1)], next: None },
+            posts: data::Page {
+                items: vec![post(2, 1)],
+                next: None,
+            },
         })
     }
     fn set_profile(&self, edit: ProfileEdit) -> Reply<'_, Written> {
-        self.id(format!("profile {:?} avatar={}", edit.name, edit.avatar.is_some()))
+        self.id(format!(
+            "profile {:?} avatar={}",
+            edit.name,
+            edit.avatar.is_some()
+        ))
     }
     fn follow(&self, _: IdentityId, on: bool) -> Reply<'_, Written> {
         self.id(format!("follow {on}"))

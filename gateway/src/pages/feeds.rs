@@ -19,7 +19,11 @@ const THREADS_IN_FEED: u32 = 50;
 
 /// `GET /feed.xml`.
 pub(super) async fn front(visit: Visit) -> Result<Response, Failure> {
-    let query = ThreadsQuery { sort: Sort::New, limit: Some(THREADS_IN_FEED), ..ThreadsQuery::default() };
+    let query = ThreadsQuery {
+        sort: Sort::New,
+        limit: Some(THREADS_IN_FEED),
+        ..ThreadsQuery::default()
+    };
     answer(&visit, "Threads", "/", "/feed.xml", query).await
 }
 
@@ -53,6 +57,12 @@ async fn answer(
         threads: &threads.items,
         now_ms: visit.frame.now_ms,
     };
-    let xml = feed.render().map_err(|error| NodeError::local("render the feed", error))?;
-    Ok(([(header::CONTENT_TYPE, "application/atom+xml; charset=utf-8")], xml).into_response())
+    let xml = feed
+        .render()
+        .map_err(|error| NodeError::local("render the feed", error))?;
+    Ok((
+        [(header::CONTENT_TYPE, "application/atom+xml; charset=utf-8")],
+        xml,
+    )
+        .into_response())
 }

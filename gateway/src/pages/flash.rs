@@ -29,7 +29,10 @@ pub(super) fn take(headers: &HeaderMap) -> Vec<String> {
         .and_then(|value| BASE64URL_NOPAD.decode(value.as_bytes()).ok())
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The cookie that removes a message that was shown.

@@ -44,7 +44,9 @@ impl Posted {
     pub async fn read(visit: &Visit, mut multipart: Multipart) -> Result<Self, Failure> {
         let (session, gate) = (visit.owner()?, &visit.gate);
         let mut posted = Self::default();
-        if visit.body_bytes.is_some_and(|bytes| bytes > ALWAYS_ROOM_BYTES)
+        if visit
+            .body_bytes
+            .is_some_and(|bytes| bytes > ALWAYS_ROOM_BYTES)
             && let Err(failure) = visit.room().await
         {
             if visit.body_bytes.is_some_and(|bytes| bytes > DRAINED_BYTES) {
@@ -53,10 +55,16 @@ impl Posted {
             posted.refused = Some(failure);
         }
         let mut fields = 0;
-        while let Some(field) = multipart.next_field().await.map_err(|error| unreadable(&error))? {
+        while let Some(field) = multipart
+            .next_field()
+            .await
+            .map_err(|error| unreadable(&error))?
+        {
             fields += 1;
             if fields > MAX_FIELDS {
-                return Err(Failure::invalid(format!("a form has at most {MAX_FIELDS} fields")));
+                return Err(Failure::invalid(format!(
+                    "a form has at most {MAX_FIELDS} fields"
+                )));
             }
             posted.take(field, session, gate).await?;
         }
@@ -64,7 +72,12 @@ impl Posted {
         Ok(posted)
     }
 
-    async fn take(&mut self, field: Field<'_>, session: &Session, gate: &Gate) -> Result<(), Failure> {
+    async fn take(
+        &mut self,
+        field: Field<'_>,
+        session: &Session,
+        gate: &Gate,
+    ) -> Result<(), Failure> {
         let name = field.name().unwrap_or_default().to_owned();
         if let Some(file_name) = field.file_name() {
             let file_name = file_name.to_owned();
@@ -73,7 +86,10 @@ impl Posted {
         }
         let text = read_text(field, &name).await?;
         match name.as_str() {
-            "media" => self.attach(Attached { blob: text, ..Attached::default() })?,
+            "media" => self.attach(Attached {
+                blob: text,
+                ..Attached::default()
+            })?,
             "media_name" => {
                 if let Some(last) = self.media.last_mut() {
                     last.name = text;
@@ -93,7 +109,13 @@ impl Posted {
         Ok(())
     }
 
-    async fn file(&mut self, field: Field<'_>, name: &str, file_name: &str, gate: &Gate) -> Result<(), Failure> {
+    async fn file(
+        &mut self,
+        field: Field<'_>,
+        name: &str,
+        file_name: &str,
+        gate: &Gate,
+    ) -> Result<(), Failure> {
         if file_name.is_empty() || self.refused.is_some() {
             return Ok(());
         }
@@ -103,12 +125,21 @@ impl Posted {
         }
         match upload::import_field(gate, plain_name(file_name), field).await {
             Ok(added) => {
-                self.notes.extend(added.notes.iter().map(|note| format!("{}: {note}", added.name)));
+                self.notes.extend(
+                    added
+                        .notes
+                        .iter()
+                        .map(|note| format!("{}: {note}", added.name)),
+                );
                 if name == "avatar" {
                     self.fields.push((name.to_owned(), added.blob));
                     return Ok(());
                 }
-                self.attach(Attached { blob: added.blob, name: added.name, alt: String::new() })
+                self.attach(Attached {
+                    blob: added.blob,
+                    name: added.name,
+                    alt: String::new(),
+                })
             }
             Err(failure) => {
                 self.refused = Some(failure);
@@ -137,7 +168,10 @@ impl Posted {
 
     /// A field's text, or nothing.
     pub fn text(&self, name: &str) -> &str {
-        self.fields.iter().find(|(found, _)| found == name).map_or("", |(_, text)| text.as_str())
+        self.fields
+            .iter()
+            .find(|(found, _)| found == name)
+            .map_or("", |(_, text)| text.as_str())
     }
 
     /// A field's text without blanks around it, if there is any.
@@ -153,7 +187,10 @@ impl Posted {
 
 fn too_many() -> Failure {
     let most = limits::MEDIA_LINKS;
-    Failure::new(ErrorCode::TooLarge, format!("a post has at most {most} files; put the others into a reply"))
+    Failure::new(
+        ErrorCode::TooLarge,
+        format!("a post has at most {most} files; put the others into a reply"),
+    )
 }
 
 async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Failure> {
@@ -169,7 +206,8 @@ async fn read_text(mut field: Field<'_>, name: &str) -> Result<String, Failure> 
         }
         bytes.extend_from_slice(&chunk);
     }
-    let text = String::from_utf8(bytes).map_err(|_| Failure::invalid(format!("the field `{name}` is not UTF-8 text")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::invalid(format!("the field `{name}` is not UTF-8 text")))?;
     Ok(text.replace("\r\n", "\n"))
 }
 
@@ -181,7 +219,11 @@ pub(super) fn plain_name(name: &str) -> String {
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    if end == 0 { "file".to_owned() } else { name[..end].to_owned() }
+    if end == 0 {
+        "file".to_owned()
+    } else {
+        name[..end].to_owned()
+    }
 }
 
 fn unreadable(error: &MultipartError) -> Failure {

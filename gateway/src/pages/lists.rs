@@ -51,19 +51,34 @@ pub(super) async fn front(
 ) -> Result<Response, Failure> {
     let sort = query.sort();
     let continued = query.after.is_some();
-    let ask =
-        ThreadsQuery { space: None, sort, after: query.after, limit: Some(THREADS_SHOWN) };
+    let ask = ThreadsQuery {
+        space: None,
+        sort,
+        after: query.after,
+        limit: Some(THREADS_SHOWN),
+    };
     let threads = visit.node().threads(visit.viewer, ask).await?;
     let boards = visit.node().spaces(visit.viewer).await?;
     visit.frame.title = "Threads".to_owned();
     visit.frame.feed = Some("/feed.xml".to_owned());
     visit.frame.preview = Some(Preview {
-        description: "Posts and media that their authors signed, held by everybody who reads them.".to_owned(),
+        description: "Posts and media that their authors signed, held by everybody who reads them."
+            .to_owned(),
         image: None,
         kind: "website",
     });
-    let list = ThreadList { path: "/", sort, threads: &threads, continued, boards: true };
-    page(&FrontPage { frame: &visit.frame, boards: &boards, list })
+    let list = ThreadList {
+        path: "/",
+        sort,
+        threads: &threads,
+        continued,
+        boards: true,
+    };
+    page(&FrontPage {
+        frame: &visit.frame,
+        boards: &boards,
+        list,
+    })
 }
 
 /// `GET /s/{space}`.
@@ -76,10 +91,17 @@ pub(super) async fn board(
     let board = visit.node().space(visit.viewer, id).await?;
     let sort = query.sort();
     let continued = query.after.is_some();
-    let ask =
-        ThreadsQuery { space: Some(id), sort, after: query.after, limit: Some(THREADS_SHOWN) };
+    let ask = ThreadsQuery {
+        space: Some(id),
+        sort,
+        after: query.after,
+        limit: Some(THREADS_SHOWN),
+    };
     let threads = visit.node().threads(visit.viewer, ask).await?;
-    let ticket = TicketQuery { space: Some(id), root: None };
+    let ticket = TicketQuery {
+        space: Some(id),
+        root: None,
+    };
     let ticket = visit.node().ticket(visit.viewer, ticket).await.ok();
     visit.frame.title = visible(&board.title).into_owned();
     visit.frame.feed = (!board.unlisted).then(|| format!("/s/{}/feed.xml", board.space));
@@ -90,6 +112,17 @@ pub(super) async fn board(
         kind: "website",
     });
     let path = format!("/s/{}", board.space);
-    let list = ThreadList { path: &path, sort, threads: &threads, continued, boards: false };
-    page(&BoardPage { frame: &visit.frame, board: &board, list, ticket: ticket.as_deref() })
+    let list = ThreadList {
+        path: &path,
+        sort,
+        threads: &threads,
+        continued,
+        boards: false,
+    };
+    page(&BoardPage {
+        frame: &visit.frame,
+        board: &board,
+        list,
+        ticket: ticket.as_deref(),
+    })
 }

@@ -46,7 +46,10 @@ pub fn routes() -> Router<Gate> {
         .route("/post", post(compose::publish))
         .route("/edit", post(compose::revise))
         .route("/upload", post(upload::receive))
-        .route("/settings", get(settings_page::show).post(settings_page::save_profile))
+        .route(
+            "/settings",
+            get(settings_page::show).post(settings_page::save_profile),
+        )
         .route("/space/new", post(settings_page::create_board))
         .layer(DefaultBodyLimit::disable());
     Router::new()
@@ -65,7 +68,10 @@ pub fn routes() -> Router<Gate> {
         .route("/pin", post(votes::pin))
         .route("/follow", post(votes::follow))
         .route("/mark", get(moderation::mark_form).post(moderation::mark))
-        .route("/report", get(moderation::report_form).post(moderation::report))
+        .route(
+            "/report",
+            get(moderation::report_form).post(moderation::report),
+        )
         .route("/join", post(settings_page::join))
         .route("/theme", post(settings_page::theme))
         .merge(uploads)

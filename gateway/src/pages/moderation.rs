@@ -31,9 +31,15 @@ pub(super) async fn report_form(
     Query(query): Query<OnQuery>,
 ) -> Result<Response, Failure> {
     visit.owner()?;
-    let post = visit.node().post(visit.viewer, entry_id(&query.on)?).await?;
+    let post = visit
+        .node()
+        .post(visit.viewer, entry_id(&query.on)?)
+        .await?;
     visit.frame.title = "Report".to_owned();
-    page(&ReportPage { frame: &visit.frame, post: &post })
+    page(&ReportPage {
+        frame: &visit.frame,
+        post: &post,
+    })
 }
 
 /// `GET /mark?on=`.
@@ -42,9 +48,15 @@ pub(super) async fn mark_form(
     Query(query): Query<OnQuery>,
 ) -> Result<Response, Failure> {
     visit.owner()?;
-    let post = visit.node().post(visit.viewer, entry_id(&query.on)?).await?;
+    let post = visit
+        .node()
+        .post(visit.viewer, entry_id(&query.on)?)
+        .await?;
     visit.frame.title = "Moderate".to_owned();
-    page(&MarkPage { frame: &visit.frame, post: &post })
+    page(&MarkPage {
+        frame: &visit.frame,
+        post: &post,
+    })
 }
 
 /// A report.
@@ -61,7 +73,10 @@ pub(super) async fn report(
 ) -> Result<Response, Failure> {
     let post = entry_id(&form.fields.on)?;
     gate.node().report(post, form.fields.why).await?;
-    Ok(flash::redirect(&format!("/p/{post}"), &["Reported to the moderators of the board.".to_owned()]))
+    Ok(flash::redirect(
+        &format!("/p/{post}"),
+        &["Reported to the moderators of the board.".to_owned()],
+    ))
 }
 
 /// A mark (`act`) or its end (`undo`).
@@ -84,9 +99,18 @@ pub(super) async fn mark(
     let (act, off) = match (fields.act, fields.undo) {
         (Some(act), _) => (act, false),
         (None, Some(act)) => (act, true),
-        (None, None) => return Err(Failure::invalid("the form names no mark; go back and choose one")),
+        (None, None) => {
+            return Err(Failure::invalid(
+                "the form names no mark; go back and choose one",
+            ));
+        }
     };
     let why = Some(fields.why.trim().to_owned()).filter(|why| !why.is_empty());
-    gate.node().mark(post, MarkRequest { act, off, why }).await?;
-    Ok(flash::redirect(&format!("/p/{post}"), &["Marked.".to_owned()]))
+    gate.node()
+        .mark(post, MarkRequest { act, off, why })
+        .await?;
+    Ok(flash::redirect(
+        &format!("/p/{post}"),
+        &["Marked.".to_owned()],
+    ))
 }

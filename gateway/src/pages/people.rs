@@ -32,22 +32,40 @@ pub(super) async fn show(
     Query(query): Query<PartQuery>,
 ) -> Result<Response, Failure> {
     let Some(identity) = person.strip_prefix('@') else {
-        return Err(Failure::new(ErrorCode::NotFound, format!("there is no page `/{person}` here")));
+        return Err(Failure::new(
+            ErrorCode::NotFound,
+            format!("there is no page `/{person}` here"),
+        ));
     };
-    let ask = PageQuery { after: query.after, limit: Some(POSTS_SHOWN) };
-    let profile = visit.node().profile(visit.viewer, identity_id(identity)?, ask).await?;
+    let ask = PageQuery {
+        after: query.after,
+        limit: Some(POSTS_SHOWN),
+    };
+    let profile = visit
+        .node()
+        .profile(visit.viewer, identity_id(identity)?, ask)
+        .await?;
     visit.frame.title = profile.author.shown();
     visit.frame.preview = Some(Preview {
         description: excerpt(&profile.about),
-        image: profile.author.avatar.as_ref().map(|avatar| format!("/ipfs/{avatar}")),
+        image: profile
+            .author
+            .avatar
+            .as_ref()
+            .map(|avatar| format!("/ipfs/{avatar}")),
         kind: "profile",
     });
-    page(&ProfilePage { frame: &visit.frame, profile: &profile })
+    page(&ProfilePage {
+        frame: &visit.frame,
+        profile: &profile,
+    })
 }
 
 /// `GET /signin`.
 pub(super) async fn sign_in(mut visit: Visit) -> Result<Response, Failure> {
     visit.frame.title = "Sign in".to_owned();
     visit.frame.noindex = true;
-    page(&SignInPage { frame: &visit.frame })
+    page(&SignInPage {
+        frame: &visit.frame,
+    })
 }

@@ -29,7 +29,9 @@ pub(super) async fn show_failures(request: Request, next: Next) -> Response {
         _ => response,
     };
     if !response.status().is_redirection() && !flash::take(&headers).is_empty() {
-        response.headers_mut().append(header::SET_COOKIE, flash::spent());
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, flash::spent());
     }
     response
 }
@@ -48,7 +50,9 @@ fn render(failure: &Failure, mut frame: Frame, signed_in: bool) -> Response {
     let body = page.render().unwrap_or_else(|_| failure.message.clone());
     let mut response = (status, [(header::CACHE_CONTROL, "no-store")], Html(body)).into_response();
     if let Some(seconds) = failure.retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -75,8 +79,14 @@ fn ways(code: ErrorCode) -> &'static [&'static str] {
             "Try again in a moment: a node that has it may come online.",
             "If somebody gave you a ticket for it, join with that: it says where to ask.",
         ],
-        ErrorCode::NotFound => &["Check that the whole address was copied.", "It may be on another node: ask who gave you the link for a ticket."],
-        ErrorCode::QuotaExceeded => &["Unpin something on the node page.", "Raise storage.max_bytes in the configuration and restart the node."],
+        ErrorCode::NotFound => &[
+            "Check that the whole address was copied.",
+            "It may be on another node: ask who gave you the link for a ticket.",
+        ],
+        ErrorCode::QuotaExceeded => &[
+            "Unpin something on the node page.",
+            "Raise storage.max_bytes in the configuration and restart the node.",
+        ],
         ErrorCode::Denied => &["Another node may serve it."],
         _ => &[],
     }
@@ -85,7 +95,12 @@ fn ways(code: ErrorCode) -> &'static [&'static str] {
 /// Messages begin in lower case, as they follow a colon on the command line.
 fn sentence(message: &str) -> String {
     let mut chars = message.chars();
-    let mut text: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
+    let mut text: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect();
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }

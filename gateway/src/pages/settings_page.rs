@@ -28,11 +28,22 @@ use crate::{
 pub(super) async fn show(mut visit: Visit) -> Result<Response, Failure> {
     visit.owner()?;
     let status = visit.node().status(visit.viewer).await?;
-    let ask = PageQuery { after: None, limit: Some(1) };
-    let profile = visit.node().profile(visit.viewer, identity_id(&status.identity)?, ask).await?;
+    let ask = PageQuery {
+        after: None,
+        limit: Some(1),
+    };
+    let profile = visit
+        .node()
+        .profile(visit.viewer, identity_id(&status.identity)?, ask)
+        .await?;
     visit.frame.title = "Settings".to_owned();
     visit.frame.noindex = true;
-    page(&SettingsPage { frame: &visit.frame, profile: &profile, status: &status, sessions: &[] })
+    page(&SettingsPage {
+        frame: &visit.frame,
+        profile: &profile,
+        status: &status,
+        sessions: &[],
+    })
 }
 
 /// `POST /settings`: the owner's profile.
@@ -45,12 +56,22 @@ pub(super) async fn save_profile(
     if let Some(failure) = posted.refused {
         return Err(failure);
     }
-    let avatar = posted.filled("avatar").map(|blob| blob.parse()).transpose().map_err(|error| {
-        Failure::invalid(format!("the picture was not imported as a file ({error}); choose it again"))
-    })?;
+    let avatar = posted
+        .filled("avatar")
+        .map(|blob| blob.parse())
+        .transpose()
+        .map_err(|error| {
+            Failure::invalid(format!(
+                "the picture was not imported as a file ({error}); choose it again"
+            ))
+        })?;
     let edit = ProfileEdit {
-        name: posted.has("name").then(|| posted.text("name").trim().to_owned()),
-        about: posted.has("about").then(|| posted.text("about").trim().to_owned()),
+        name: posted
+            .has("name")
+            .then(|| posted.text("name").trim().to_owned()),
+        about: posted
+            .has("about")
+            .then(|| posted.text("about").trim().to_owned()),
         avatar,
         homes: None,
     };
@@ -75,7 +96,8 @@ pub(super) async fn create_board(visit: Visit, multipart: Multipart) -> Result<R
         schema: None,
     };
     let created = visit.node().create_space(board).await?;
-    let notice = "The board is there. Give its ticket to others, so that their nodes keep it too.".to_owned();
+    let notice = "The board is there. Give its ticket to others, so that their nodes keep it too."
+        .to_owned();
     Ok(flash::redirect(&format!("/s/{}", created.space), &[notice]))
 }
 
@@ -85,7 +107,9 @@ fn policy(word: &str) -> Result<Policy, Failure> {
         "approval" => Ok(Policy::Approval),
         "members" => Ok(Policy::Members),
         "closed" => Ok(Policy::Closed),
-        other => Err(Failure::invalid(format!("`{other}` is no policy; it is open, approval, members or closed"))),
+        other => Err(Failure::invalid(format!(
+            "`{other}` is no policy; it is open, approval, members or closed"
+        ))),
     }
 }
 
@@ -103,8 +127,14 @@ pub(super) async fn join(
     let target = form.fields.target.trim().to_owned();
     let joined = gate.node().join(JoinRequest { target }).await?;
     let (path, notice) = match joined.kind {
-        JoinedKind::Space => (format!("/s/{}", joined.id), "You follow this board now; its threads arrive as peers deliver them."),
-        JoinedKind::Thread => (format!("/t/{}", joined.id), "This node keeps this thread now."),
+        JoinedKind::Space => (
+            format!("/s/{}", joined.id),
+            "You follow this board now; its threads arrive as peers deliver them.",
+        ),
+        JoinedKind::Thread => (
+            format!("/t/{}", joined.id),
+            "This node keeps this thread now.",
+        ),
         JoinedKind::Identity => (format!("/@{}", joined.id), "You follow this person now."),
     };
     Ok(flash::redirect(&path, &[notice.to_owned()]))
@@ -125,7 +155,10 @@ const THEME_LIFETIME_S: u32 = 365 * 24 * 3600;
 pub(super) async fn theme(form: CsrfForm<ThemeFields>) -> Result<Response, Failure> {
     let theme = Theme::from_cookie(&form.fields.theme);
     let mut response = flash::redirect(safe_back(&form.fields.back, "/settings"), &[]);
-    let cookie = format!("theme={}; Path=/; Max-Age={THEME_LIFETIME_S}; SameSite=Lax", theme.as_str());
+    let cookie = format!(
+        "theme={}; Path=/; Max-Age={THEME_LIFETIME_S}; SameSite=Lax",
+        theme.as_str()
+    );
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -33,7 +33,9 @@ struct Answer {
 
 impl Answer {
     fn location(&self) -> &str {
-        self.headers.get(header::LOCATION).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(header::LOCATION)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -43,21 +45,44 @@ impl App {
         let node = Arc::new(node);
         let (router, gate) = crate::router(node.clone(), settings, Metrics::new());
         let (cookie, session) = sign_in(&gate);
-        Self { router, node, cookie, csrf: session.csrf().to_owned() }
+        Self {
+            router,
+            node,
+            cookie,
+            csrf: session.csrf().to_owned(),
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
-        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let (head, body) = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body: String::from_utf8_lossy(&body).into_owned() }
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
     }
 
     async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).header(header::HOST, HOST).body(Body::empty()).unwrap()).await
+        self.send(
+            Request::get(path)
+                .header(header::HOST, HOST)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
     }
 
     async fn get_signed_in(&self, path: &str) -> Answer {
-        let request = Request::get(path).header(header::HOST, HOST).header(header::COOKIE, &self.cookie);
+        let request = Request::get(path)
+            .header(header::HOST, HOST)
+            .header(header::COOKIE, &self.cookie);
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
@@ -75,13 +100,19 @@ impl App {
     /// A small form, as a browser without scripts sends it.
     async fn form(&self, path: &str, fields: &str) -> Answer {
         let body = format!("csrf={}&{fields}", self.csrf);
-        self.send(self.post(path, "application/x-www-form-urlencoded", body)).await
+        self.send(self.post(path, "application/x-www-form-urlencoded", body))
+            .await
     }
 
     /// A form with files: `(name, text)`, or `(name@file name, content)`.
     async fn multipart(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = multipart(fields);
-        self.send(self.post(path, &format!("multipart/form-data; boundary={BOUNDARY}"), body)).await
+        self.send(self.post(
+            path,
+            &format!("multipart/form-data; boundary={BOUNDARY}"),
+            body,
+        ))
+        .await
     }
 
     fn written(&self) -> Vec<String> {
@@ -103,10 +134,14 @@ fn multipart(fields: &[(&str, &str)]) -> String {
     let mut body = String::new();
     for (name, text) in fields {
         let head = match name.split_once('@') {
-            Some((name, file)) => format!("name=\"{name}\"; filename=\"{file}\"\r\nContent-Type: text/plain"),
+            Some((name, file)) => {
+                format!("name=\"{name}\"; filename=\"{file}\"\r\nContent-Type: text/plain")
+            }
             None => format!("name=\"{name}\""),
         };
-        body.push_str(&format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n"));
+        body.push_str(&format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n"
+        ));
     }
     body.push_str(&format!("--{BOUNDARY}--\r\n"));
     body
@@ -141,15 +176,38 @@ async fn pages_are_html_and_escape_what_strangers_wrote() {
     let app = App::new(FakeNode::default());
     for path in pages().into_iter().chain(owners_pages()) {
         for answer in [app.get(&path).await, app.get_signed_in(&path).await] {
-            assert!(answer.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{path}");
-            for bad in ["<script>", "<img src=x", "<b>Mei", "href=\"javascript:", "<forest>", "\u{202E}", " onload=\"", "style=\""] {
+            assert!(
+                answer.headers[header::CONTENT_TYPE]
+                    .to_str()
+                    .unwrap()
+                    .starts_with("text/html"),
+                "{path}"
+            );
+            for bad in [
+                "<script>",
+                "<img src=x",
+                "<b>Mei",
+                "href=\"javascript:",
+                "<forest>",
+                "\u{202E}",
+                " onload=\"",
+                "style=\"",
+            ] {
                 // One's own name stands in its field as it is.
                 let own = path == "/settings" && bad == "\u{202E}";
                 assert!(own || !answer.body.contains(bad), "{path} has {bad}");
             }
-            assert_eq!(answer.body.matches("<script").count(), 1, "{path}: only the page's own script");
+            assert_eq!(
+                answer.body.matches("<script").count(),
+                1,
+                "{path}: only the page's own script"
+            );
         }
-        assert_eq!(app.get_signed_in(&path).await.status, StatusCode::OK, "{path}");
+        assert_eq!(
+            app.get_signed_in(&path).await.status,
+            StatusCode::OK,
+            "{path}"
+        );
     }
 }
 
@@ -159,7 +217,10 @@ async fn strangers_read_and_are_told_how_to_sign_in() {
     for path in pages() {
         let answer = app.get(&path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert!(!answer.body.contains("name=\"csrf\""), "{path} has forms for strangers");
+        assert!(
+            !answer.body.contains("name=\"csrf\""),
+            "{path} has forms for strangers"
+        );
     }
     for path in owners_pages() {
         let answer = app.get(&path).await;
@@ -173,7 +234,11 @@ async fn what_is_missing_or_malformed_is_a_page_that_says_so() {
     let app = App::new(FakeNode::default());
     let table = [
         ("/t/nonsense", StatusCode::BAD_REQUEST, "nonsense"),
-        ("/s/%3Cscript%3E", StatusCode::BAD_REQUEST, "&#60;script&#62;"),
+        (
+            "/s/%3Cscript%3E",
+            StatusCode::BAD_REQUEST,
+            "&#60;script&#62;",
+        ),
         ("/@nobody", StatusCode::BAD_REQUEST, "nobody"),
         ("/favicon.ico", StatusCode::NOT_FOUND, "favicon.ico"),
         ("/assets/other.css", StatusCode::NOT_FOUND, "other.css"),
@@ -192,9 +257,18 @@ async fn what_is_missing_or_malformed_is_a_page_that_says_so() {
 async fn permalinks_lead_into_the_thread() {
     let app = App::new(FakeNode::default());
     let (root, reply) = (entry(1), entry(2));
-    assert_eq!(app.get(&format!("/p/{root}")).await.location(), format!("/t/{root}"));
-    assert_eq!(app.get(&format!("/p/{reply}")).await.location(), format!("/t/{root}#{reply}"));
-    assert_eq!(app.get(&format!("/t/{reply}")).await.location(), format!("/p/{reply}"));
+    assert_eq!(
+        app.get(&format!("/p/{root}")).await.location(),
+        format!("/t/{root}")
+    );
+    assert_eq!(
+        app.get(&format!("/p/{reply}")).await.location(),
+        format!("/t/{root}#{reply}")
+    );
+    assert_eq!(
+        app.get(&format!("/t/{reply}")).await.location(),
+        format!("/p/{reply}")
+    );
 }
 
 #[tokio::test]
@@ -202,21 +276,81 @@ async fn small_forms_do_what_they_say_and_lead_back() {
     let app = App::new(FakeNode::default());
     let (post, person) = (entry(2), owner());
     let table = [
-        ("/vote", format!("up={post}&back=/t/x"), "vote 1", format!("/t/x#{post}")),
-        ("/vote", format!("down={post}&back=//evil.example"), "vote -1", format!("/p/{post}#{post}")),
-        ("/vote", format!("on={post}&dir=0"), "vote 0", format!("/p/{post}#{post}")),
-        ("/pin", "pin=x&media=thumbs".to_owned(), "pin x", "/node#pins".to_owned()),
-        ("/pin", "unpin=x&back=/t/y".to_owned(), "unpin x", "/t/y".to_owned()),
-        ("/follow", format!("follow={person}"), "follow true", format!("/@{person}")),
-        ("/follow", format!("unfollow={person}"), "follow false", format!("/@{person}")),
-        ("/mark", format!("on={post}&act=hide&why=spam"), "mark hide off=false", format!("/p/{post}")),
-        ("/mark", format!("on={post}&undo=lock"), "mark lock off=true", format!("/p/{post}")),
-        ("/report", format!("on={post}&why=rude"), "report rude", format!("/p/{post}")),
-        ("/join", "target=dattabc".to_owned(), "join dattabc", format!("/s/{}", space())),
+        (
+            "/vote",
+            format!("up={post}&back=/t/x"),
+            "vote 1",
+            format!("/t/x#{post}"),
+        ),
+        (
+            "/vote",
+            format!("down={post}&back=//evil.example"),
+            "vote -1",
+            format!("/p/{post}#{post}"),
+        ),
+        (
+            "/vote",
+            format!("on={post}&dir=0"),
+            "vote 0",
+            format!("/p/{post}#{post}"),
+        ),
+        (
+            "/pin",
+            "pin=x&media=thumbs".to_owned(),
+            "pin x",
+            "/node#pins".to_owned(),
+        ),
+        (
+            "/pin",
+            "unpin=x&back=/t/y".to_owned(),
+            "unpin x",
+            "/t/y".to_owned(),
+        ),
+        (
+            "/follow",
+            format!("follow={person}"),
+            "follow true",
+            format!("/@{person}"),
+        ),
+        (
+            "/follow",
+            format!("unfollow={person}"),
+            "follow false",
+            format!("/@{person}"),
+        ),
+        (
+            "/mark",
+            format!("on={post}&act=hide&why=spam"),
+            "mark hide off=false",
+            format!("/p/{post}"),
+        ),
+        (
+            "/mark",
+            format!("on={post}&undo=lock"),
+            "mark lock off=true",
+            format!("/p/{post}"),
+        ),
+        (
+            "/report",
+            format!("on={post}&why=rude"),
+            "report rude",
+            format!("/p/{post}"),
+        ),
+        (
+            "/join",
+            "target=dattabc".to_owned(),
+            "join dattabc",
+            format!("/s/{}", space()),
+        ),
     ];
     for (path, fields, written, location) in table {
         let answer = app.form(path, &fields).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path} {fields}: {}", answer.body);
+        assert_eq!(
+            answer.status,
+            StatusCode::SEE_OTHER,
+            "{path} {fields}: {}",
+            answer.body
+        );
         assert_eq!(answer.location(), location, "{path} {fields}");
         assert_eq!(app.written().last().unwrap(), written, "{path} {fields}");
     }
@@ -227,8 +361,16 @@ async fn nothing_is_written_without_session_and_token() {
     let mut app = App::new(FakeNode::default());
     let right = std::mem::replace(&mut app.csrf, "0".repeat(64));
     let post = entry(2);
-    for (path, fields) in [("/vote", format!("up={post}")), ("/pin", "pin=x".to_owned()), ("/report", format!("on={post}&why=x"))] {
-        assert_eq!(app.form(path, &fields).await.status, StatusCode::FORBIDDEN, "{path}");
+    for (path, fields) in [
+        ("/vote", format!("up={post}")),
+        ("/pin", "pin=x".to_owned()),
+        ("/report", format!("on={post}&why=x")),
+    ] {
+        assert_eq!(
+            app.form(path, &fields).await.status,
+            StatusCode::FORBIDDEN,
+            "{path}"
+        );
     }
     let wrong = app.csrf.clone();
     let forms: [&[(&str, &str)]; 3] = [
@@ -245,9 +387,15 @@ async fn nothing_is_written_without_session_and_token() {
     assert!(app.written().is_empty(), "{:?}", app.written());
     app.csrf = right;
     app.cookie = "datt-session-8420=0".to_owned();
-    assert_eq!(app.form("/vote", &format!("up={post}")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        app.form("/vote", &format!("up={post}")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     let csrf = app.csrf.clone();
-    assert_eq!(app.multipart("/post", &[("csrf", &csrf)]).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        app.multipart("/post", &[("csrf", &csrf)]).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     assert!(app.written().is_empty());
 }
 
@@ -273,46 +421,106 @@ async fn a_post_with_files_is_imported_published_and_shown() {
         .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     assert_eq!(answer.location(), format!("/t/{}", entry(1)));
-    assert_eq!(app.written(), ["blob rain.txt 9", "post \"Rain\" \"one\\ntwo\" [\"rain.txt:Rain on tin\"]"]);
-    let note = answer.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
-    let request = Request::get(answer.location()).header(header::HOST, HOST).header(header::COOKIE, note);
+    assert_eq!(
+        app.written(),
+        [
+            "blob rain.txt 9",
+            "post \"Rain\" \"one\\ntwo\" [\"rain.txt:Rain on tin\"]"
+        ]
+    );
+    let note = answer.headers[header::SET_COOKIE]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap();
+    let request = Request::get(answer.location())
+        .header(header::HOST, HOST)
+        .header(header::COOKIE, note);
     let shown = app.send(request.body(Body::empty()).unwrap()).await;
     assert!(shown.body.contains("keep this node running") && shown.body.contains("no thumbnail"));
-    assert!(shown.headers[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"), "shown once only");
+    assert!(
+        shown.headers[header::SET_COOKIE]
+            .to_str()
+            .unwrap()
+            .contains("Max-Age=0"),
+        "shown once only"
+    );
 }
 
 #[tokio::test]
 async fn a_reply_leads_to_its_place_and_scripts_get_json() {
     let app = App::new(FakeNode::default());
     let (csrf, parent) = (app.csrf.clone(), entry(2).to_string());
-    let fields = [("csrf", csrf.as_str()), ("reply_to", parent.as_str()), ("body", "Yes")];
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("reply_to", parent.as_str()),
+        ("body", "Yes"),
+    ];
     let answer = app.multipart("/post", &fields).await;
     assert_eq!(answer.location(), format!("/t/{}#{}", entry(1), entry(5)));
-    let mut request = app.post("/post", &format!("multipart/form-data; boundary={BOUNDARY}"), multipart(&fields));
-    request.headers_mut().insert(header::ACCEPT, "application/json".parse().unwrap());
+    let mut request = app.post(
+        "/post",
+        &format!("multipart/form-data; boundary={BOUNDARY}"),
+        multipart(&fields),
+    );
+    request
+        .headers_mut()
+        .insert(header::ACCEPT, "application/json".parse().unwrap());
     let answer = app.send(request).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.body.contains(&entry(5).to_string()) && answer.body.starts_with('{'), "{}", answer.body);
+    assert!(
+        answer.body.contains(&entry(5).to_string()) && answer.body.starts_with('{'),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
 async fn a_refused_post_keeps_everything_that_was_typed() {
-    let app = App::new(FakeNode { full: true, ..FakeNode::default() });
+    let app = App::new(FakeNode {
+        full: true,
+        ..FakeNode::default()
+    });
     let (csrf, space) = (app.csrf.as_str(), space().to_string());
-    let fields =
-        [("csrf", csrf), ("space", space.as_str()), ("title", "Rain \"<"), ("body", "two hours"), ("file@rain.txt", "drip")];
+    let fields = [
+        ("csrf", csrf),
+        ("space", space.as_str()),
+        ("title", "Rain \"<"),
+        ("body", "two hours"),
+        ("file@rain.txt", "drip"),
+    ];
     let answer = app.multipart("/post", &fields).await;
     assert_eq!(answer.status, StatusCode::INSUFFICIENT_STORAGE);
     for kept in ["Rain &#34;&#60;", "two hours", "storage.max_bytes"] {
-        assert!(answer.body.contains(kept), "{kept} is missing: {}", answer.body);
+        assert!(
+            answer.body.contains(kept),
+            "{kept} is missing: {}",
+            answer.body
+        );
     }
     assert!(app.written().is_empty());
     let long = "x".repeat(40_000);
-    let answer = app.multipart("/post", &[("csrf", csrf), ("space", &space), ("title", "t"), ("body", &long)]).await;
+    let answer = app
+        .multipart(
+            "/post",
+            &[
+                ("csrf", csrf),
+                ("space", &space),
+                ("title", "t"),
+                ("body", &long),
+            ],
+        )
+        .await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(answer.body.contains(&long), "the text is still there to be shortened");
+    assert!(
+        answer.body.contains(&long),
+        "the text is still there to be shortened"
+    );
     let huge = "x".repeat(80_000);
-    let answer = app.multipart("/post", &[("csrf", csrf), ("body", &huge)]).await;
+    let answer = app
+        .multipart("/post", &[("csrf", csrf), ("body", &huge)])
+        .await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -330,7 +538,9 @@ async fn a_preview_publishes_nothing_and_keeps_the_files() {
     ];
     let answer = app.multipart("/post", &fields).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.body.contains("<strong>loud</strong>") && answer.body.contains("name=\"media\""));
+    assert!(
+        answer.body.contains("<strong>loud</strong>") && answer.body.contains("name=\"media\"")
+    );
     assert_eq!(app.written(), ["blob rain.txt 4"]);
 }
 
@@ -338,20 +548,37 @@ async fn a_preview_publishes_nothing_and_keeps_the_files() {
 async fn a_script_uploads_with_its_token_in_a_header() {
     let app = App::new(FakeNode::default());
     let upload = |token: &str| {
-        let mut request = app.post("/upload?name=a%2Fb.txt", "application/octet-stream", "abc".to_owned());
-        request.headers_mut().insert("x-csrf-token", token.parse().unwrap());
-        request.headers_mut().insert(header::ACCEPT, "application/json".parse().unwrap());
+        let mut request = app.post(
+            "/upload?name=a%2Fb.txt",
+            "application/octet-stream",
+            "abc".to_owned(),
+        );
+        request
+            .headers_mut()
+            .insert("x-csrf-token", token.parse().unwrap());
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, "application/json".parse().unwrap());
         request
     };
-    assert_eq!(app.send(upload("wrong")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        app.send(upload("wrong")).await.status,
+        StatusCode::FORBIDDEN
+    );
     let answer = app.send(upload(&app.csrf)).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.body.contains("\"size_bytes\":3"), "{}", answer.body);
     assert_eq!(app.written(), ["blob b.txt 3"]);
     let mut large = upload(&app.csrf);
-    large.headers_mut().insert(header::CONTENT_LENGTH, "2000000".parse().unwrap());
+    large
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, "2000000".parse().unwrap());
     let answer = app.send(large).await;
-    assert_eq!(answer.status, StatusCode::INSUFFICIENT_STORAGE, "refused by its announced length");
+    assert_eq!(
+        answer.status,
+        StatusCode::INSUFFICIENT_STORAGE,
+        "refused by its announced length"
+    );
     assert!(answer.body.starts_with('{'), "{}", answer.body);
 }
 
@@ -359,17 +586,45 @@ async fn a_script_uploads_with_its_token_in_a_header() {
 async fn settings_are_saved() {
     let app = App::new(FakeNode::default());
     let csrf = app.csrf.as_str();
-    let answer = app.multipart("/settings", &[("csrf", csrf), ("name", "Mei"), ("about", ""), ("avatar@me.png", "png")]).await;
+    let answer = app
+        .multipart(
+            "/settings",
+            &[
+                ("csrf", csrf),
+                ("name", "Mei"),
+                ("about", ""),
+                ("avatar@me.png", "png"),
+            ],
+        )
+        .await;
     assert_eq!(answer.location(), "/settings");
-    let answer = app.multipart("/space/new", &[("csrf", csrf), ("title", "Trains"), ("policy", "members")]).await;
+    let answer = app
+        .multipart(
+            "/space/new",
+            &[("csrf", csrf), ("title", "Trains"), ("policy", "members")],
+        )
+        .await;
     assert_eq!(answer.location(), format!("/s/{}", space()));
     let written = app.written();
-    assert_eq!(written[1..], ["profile Some(\"Mei\") avatar=true".to_owned(), "space Trains members".to_owned()]);
+    assert_eq!(
+        written[1..],
+        [
+            "profile Some(\"Mei\") avatar=true".to_owned(),
+            "space Trains members".to_owned()
+        ]
+    );
     let answer = app.form("/theme", "theme=dark&back=/").await;
     let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
     assert!(cookie.starts_with("theme=dark;"), "{cookie}");
-    let request = Request::get("/").header(header::HOST, HOST).header(header::COOKIE, "theme=dark");
-    assert!(app.send(request.body(Body::empty()).unwrap()).await.body.contains("data-theme=\"dark\""));
+    let request = Request::get("/")
+        .header(header::HOST, HOST)
+        .header(header::COOKIE, "theme=dark");
+    assert!(
+        app.send(request.body(Body::empty()).unwrap())
+            .await
+            .body
+            .contains("data-theme=\"dark\"")
+    );
 }
 
 #[tokio::test]
@@ -377,13 +632,27 @@ async fn feeds_and_assets() {
     let app = App::new(FakeNode::default());
     for path in ["/feed.xml".to_owned(), format!("/s/{}/feed.xml", space())] {
         let feed = app.get(&path).await;
-        assert_eq!(feed.headers[header::CONTENT_TYPE], "application/atom+xml; charset=utf-8");
-        assert!(feed.body.contains("&#60;script&#62;") && feed.body.contains(&format!("{ORIGIN}/t/{}", entry(1))));
+        assert_eq!(
+            feed.headers[header::CONTENT_TYPE],
+            "application/atom+xml; charset=utf-8"
+        );
+        assert!(
+            feed.body.contains("&#60;script&#62;")
+                && feed.body.contains(&format!("{ORIGIN}/t/{}", entry(1)))
+        );
     }
     for name in ["style.css", "app.js", "logo.svg"] {
         let asset = app.get(&format!("/assets/{name}")).await;
         assert_eq!(asset.status, StatusCode::OK);
-        assert!(asset.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+        assert!(
+            asset.headers[header::CACHE_CONTROL]
+                .to_str()
+                .unwrap()
+                .contains("immutable")
+        );
     }
-    assert!(super::assets::SCRIPT.len() < 15_000, "the script stays small");
+    assert!(
+        super::assets::SCRIPT.len() < 15_000,
+        "the script stays small"
+    );
 }

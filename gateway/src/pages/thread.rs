@@ -32,15 +32,24 @@ pub(super) async fn show(
     Query(query): Query<PartQuery>,
 ) -> Result<Response, Failure> {
     let root = entry_id(&cid)?;
-    let ask = PageQuery { after: query.after, limit: Some(POSTS_SHOWN) };
+    let ask = PageQuery {
+        after: query.after,
+        limit: Some(POSTS_SHOWN),
+    };
     let thread = visit.node().thread(visit.viewer, root, ask).await?;
-    if thread.posts.first().is_some_and(|first| first.root != root.to_string()) {
+    if thread
+        .posts
+        .first()
+        .is_some_and(|first| first.root != root.to_string())
+    {
         return Ok(Redirect::to(&format!("/p/{root}")).into_response());
     }
     let can_moderate = match space_id(&thread.board.space) {
-        Ok(space) if visit.viewer.is_owner() => {
-            visit.node().space(visit.viewer, space).await.is_ok_and(|board| board.can_admin)
-        }
+        Ok(space) if visit.viewer.is_owner() => visit
+            .node()
+            .space(visit.viewer, space)
+            .await
+            .is_ok_and(|board| board.can_admin),
         _ => false,
     };
     visit.frame.title = match thread.posts.first() {
@@ -53,11 +62,18 @@ pub(super) async fn show(
 
 /// What other places show of a thread: nothing of a first post that is covered.
 fn preview(thread: &Thread) -> Option<Preview> {
-    let first = thread.posts.first().filter(|first| first.cover().is_none())?;
-    let image = first.media.iter().filter(|media| !media.denied).find_map(|media| match media.kind() {
-        Kind::Picture => Some(media.picture()),
-        _ => media.thumb.as_deref(),
-    });
+    let first = thread
+        .posts
+        .first()
+        .filter(|first| first.cover().is_none())?;
+    let image = first
+        .media
+        .iter()
+        .filter(|media| !media.denied)
+        .find_map(|media| match media.kind() {
+            Kind::Picture => Some(media.picture()),
+            _ => media.thumb.as_deref(),
+        });
     Some(Preview {
         description: first.words(),
         image: image.map(|blob| format!("/ipfs/{blob}")),
@@ -66,10 +82,7 @@ fn preview(thread: &Thread) -> Option<Preview> {
 }
 
 /// `GET /p/{cid}`: to the post in its thread.
-pub(super) async fn permalink(
-    visit: Visit,
-    Path(cid): Path<String>,
-) -> Result<Response, Failure> {
+pub(super) async fn permalink(visit: Visit, Path(cid): Path<String>) -> Result<Response, Failure> {
     let id = entry_id(&cid)?;
     let post = visit.node().post(visit.viewer, id).await?;
     if post.root == post.id {
@@ -83,7 +96,10 @@ pub(super) async fn permalink(
 async fn path_in_thread(visit: &Visit, root: EntryId, post: &str) -> Result<String, Failure> {
     let mut after: Option<String> = None;
     for _ in 0..MAX_PARTS_SEARCHED {
-        let ask = PageQuery { after: after.clone(), limit: Some(POSTS_SHOWN) };
+        let ask = PageQuery {
+            after: after.clone(),
+            limit: Some(POSTS_SHOWN),
+        };
         let part = visit.node().thread(visit.viewer, root, ask).await?;
         if part.posts.iter().any(|held| held.id == post) {
             break;

@@ -21,16 +21,25 @@ pub(super) async fn receive(
 ) -> Result<Response, Failure> {
     let session = visit.owner()?;
     let headers = request.headers();
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
         return upload_form(visit, request).await;
     }
-    let token = headers.get("x-csrf-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = headers
+        .get("x-csrf-token")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     session.check_csrf(token)?;
     visit.room().await?;
     let slot = visit.gate.slots().upload()?;
     let body = upload::from_body(&visit.gate, request.into_body(), slot);
-    let added = visit.node().add_blob(plain_name(&query.name), visit.body_bytes, body).await?;
+    let added = visit
+        .node()
+        .add_blob(plain_name(&query.name), visit.body_bytes, body)
+        .await?;
     Ok(Json(added).into_response())
 }
 
@@ -44,7 +53,9 @@ async fn upload_form(visit: Visit, request: Request) -> Result<Response, Failure
         return Err(failure);
     }
     let Some(file) = posted.media.first() else {
-        return Err(Failure::invalid("the form has no file; choose one and send it again"));
+        return Err(Failure::invalid(
+            "the form has no file; choose one and send it again",
+        ));
     };
     if json {
         return Ok(Json(&file.blob).into_response());

@@ -38,7 +38,8 @@ pub(super) struct Known {
 impl Known {
     /// The owner's name and the node's state, at most [`KNOWN_LIFETIME`] old.
     async fn get(&self, node: &dyn Node) -> (Author, NodeChip) {
-        if let Some((since, author, chip)) = &*self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Some((since, author, chip)) =
+            &*self.kept.lock().unwrap_or_else(PoisonError::into_inner)
             && since.elapsed() < KNOWN_LIFETIME
         {
             return (author.clone(), *chip);
@@ -58,13 +59,32 @@ impl Known {
 /// A navigation without a name is better than no page, so failures leave it empty.
 async fn ask(node: &dyn Node) -> (Author, NodeChip) {
     let Ok(status) = node.status(Viewer::Owner).await else {
-        return (Author { identity: String::new(), name: None, avatar: None }, NodeChip::default());
+        return (
+            Author {
+                identity: String::new(),
+                name: None,
+                avatar: None,
+            },
+            NodeChip::default(),
+        );
     };
     let peers = status.peers.iter().filter(|peer| peer.connected).count() as u64;
-    let chip = NodeChip { peers, offline: status.offline };
-    let nobody = Author { identity: status.identity.clone(), name: None, avatar: None };
-    let Ok(identity) = status.identity.parse::<IdentityId>() else { return (nobody, chip) };
-    let page = PageQuery { after: None, limit: Some(1) };
+    let chip = NodeChip {
+        peers,
+        offline: status.offline,
+    };
+    let nobody = Author {
+        identity: status.identity.clone(),
+        name: None,
+        avatar: None,
+    };
+    let Ok(identity) = status.identity.parse::<IdentityId>() else {
+        return (nobody, chip);
+    };
+    let page = PageQuery {
+        after: None,
+        limit: Some(1),
+    };
     let author = match node.profile(Viewer::Owner, identity, page).await {
         Ok(profile) => profile.author,
         Err(_) => nobody,
@@ -94,16 +114,28 @@ impl Visit {
 
     /// Whether an upload of the announced length may come at all: asked before its body is read.
     pub async fn room(&self) -> Result<(), Failure> {
-        let Some(size_bytes) = self.body_bytes else { return Ok(()) };
+        let Some(size_bytes) = self.body_bytes else {
+            return Ok(());
+        };
         let limit_bytes = self.gate.settings().max_upload_bytes;
         if size_bytes > limit_bytes {
             let what = "the upload".to_owned();
-            return Err(NodeError::TooLarge { what, size_bytes, limit_bytes }.into());
+            return Err(NodeError::TooLarge {
+                what,
+                size_bytes,
+                limit_bytes,
+            }
+            .into());
         }
         let status = self.node().status(self.viewer).await?;
         let (used_bytes, max_bytes) = (status.used_bytes, status.max_bytes);
         if used_bytes.saturating_add(size_bytes) > max_bytes {
-            return Err(NodeError::QuotaExceeded { needed_bytes: size_bytes, used_bytes, max_bytes }.into());
+            return Err(NodeError::QuotaExceeded {
+                needed_bytes: size_bytes,
+                used_bytes,
+                max_bytes,
+            }
+            .into());
         }
         Ok(())
     }
@@ -128,25 +160,40 @@ impl FromRequestParts<Gate> for Visit {
         let viewer = MaybeSession(session.clone()).viewer();
         let mut frame = plain_frame(&parts.headers);
         frame.base = gate.settings().base_url();
-        frame.path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        frame.path = parts
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned();
         if let Some(session) = &session {
             let (author, chip) = match parts.extensions.get::<Arc<Known>>() {
                 Some(known) => known.get(gate.node()).await,
                 None => ask(gate.node()).await,
             };
-            frame.viewer = Some(frame::Viewer { author, csrf: session.csrf().to_owned() });
+            frame.viewer = Some(frame::Viewer {
+                author,
+                csrf: session.csrf().to_owned(),
+            });
             frame.chip = Some(chip);
         }
         let length = parts.headers.get(header::CONTENT_LENGTH);
         let body_bytes = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Self { gate: gate.clone(), session, viewer, frame, body_bytes })
+        Ok(Self {
+            gate: gate.clone(),
+            session,
+            viewer,
+            frame,
+            body_bytes,
+        })
     }
 }
 
 /// A frame with what the request itself says: colours, messages, the time.
 pub(super) fn plain_frame(headers: &HeaderMap) -> Frame {
     Frame {
-        theme: flash::cookie(headers, "theme").map(Theme::from_cookie).unwrap_or_default(),
+        theme: flash::cookie(headers, "theme")
+            .map(Theme::from_cookie)
+            .unwrap_or_default(),
         notices: flash::take(headers),
         now_ms: now_ms(),
         assets: assets::VERSION.clone(),
@@ -154,42 +201,61 @@ pub(super) fn plain_frame(headers: &HeaderMap) -> Frame {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ages on pages are by the server's clock"
+)]
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the client is a script that wants JSON.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("application/json"))
 }
 
 /// A path of this gateway to lead back to; anything else leads to `otherwise`.
 pub(super) fn safe_back<'a>(back: &'a str, otherwise: &'a str) -> &'a str {
     let local = back.starts_with('/') && !back.starts_with("//") && !back.starts_with("/\\");
-    let plain = back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if local && plain && back.len() <= MAX_BACK_BYTES { back } else { otherwise }
+    let plain = back
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if local && plain && back.len() <= MAX_BACK_BYTES {
+        back
+    } else {
+        otherwise
+    }
 }
 
 /// Reads an entry's CID from an address or a form.
 pub(super) fn entry_id(text: &str) -> Result<EntryId, Failure> {
-    text.parse().map_err(|error| unreadable("an entry's id", text, &error))
+    text.parse()
+        .map_err(|error| unreadable("an entry's id", text, &error))
 }
 
 /// Reads a space's id from an address or a form.
 pub(super) fn space_id(text: &str) -> Result<SpaceId, Failure> {
-    text.parse().map_err(|error| unreadable("a board's id", text, &error))
+    text.parse()
+        .map_err(|error| unreadable("a board's id", text, &error))
 }
 
 /// Reads an identity from an address or a form.
 pub(super) fn identity_id(text: &str) -> Result<IdentityId, Failure> {
-    text.parse().map_err(|error| unreadable("an identity", text, &error))
+    text.parse()
+        .map_err(|error| unreadable("an identity", text, &error))
 }
 
 fn unreadable(what: &str, text: &str, error: &dyn std::fmt::Display) -> Failure {
     let shown: String = text.chars().take(80).collect();
-    Failure::invalid(format!("`{shown}` is not {what} ({error}); check that the whole address was copied"))
+    Failure::invalid(format!(
+        "`{shown}` is not {what} ({error}); check that the whole address was copied"
+    ))
 }
 
 #[cfg(test)]
@@ -201,7 +267,15 @@ mod tests {
         for good in ["/", "/t/bafy?after=3#x", "/settings"] {
             assert_eq!(safe_back(good, "/otherwise"), good);
         }
-        for bad in ["", "//evil.example", "/\\evil", "https://evil", "/a\r\nSet-Cookie: x", "/a b", "javascript:x"] {
+        for bad in [
+            "",
+            "//evil.example",
+            "/\\evil",
+            "https://evil",
+            "/a\r\nSet-Cookie: x",
+            "/a b",
+            "javascript:x",
+        ] {
             assert_eq!(safe_back(bad, "/otherwise"), "/otherwise", "{bad:?}");
         }
     }

@@ -34,7 +34,10 @@ pub(super) struct VoteFields {
 impl VoteFields {
     fn choice(&self) -> Result<(&str, i8), Failure> {
         let named = [(&self.up, 1), (&self.down, -1), (&self.clear, 0)];
-        if let Some((on, dir)) = named.into_iter().find_map(|(on, dir)| Some((on.as_deref()?, dir))) {
+        if let Some((on, dir)) = named
+            .into_iter()
+            .find_map(|(on, dir)| Some((on.as_deref()?, dir)))
+        {
             return Ok((on, dir));
         }
         match (&self.on, self.dir) {
@@ -42,7 +45,9 @@ impl VoteFields {
             (Some(_), Some(dir)) => {
                 Err(Failure::invalid(format!("a vote is -1, 0 or 1, not {dir}")))
             }
-            _ => Err(Failure::invalid("the form names no post to vote on; reload the page and try again")),
+            _ => Err(Failure::invalid(
+                "the form names no post to vote on; reload the page and try again",
+            )),
         }
     }
 }
@@ -85,16 +90,24 @@ pub(super) async fn pin(
     let back = safe_back(&fields.back, "/node#pins");
     let notice = match (&fields.pin, &fields.unpin) {
         (Some(id), _) => {
-            let request = PinRequest { media: fields.media, max_bytes: None };
+            let request = PinRequest {
+                media: fields.media,
+                max_bytes: None,
+            };
             let pin = gate.node().pin(id.trim().to_owned(), request).await?;
-            format!("Pinned: this node keeps the {} until you unpin it.", pin.kind)
+            format!(
+                "Pinned: this node keeps the {} until you unpin it.",
+                pin.kind
+            )
         }
         (None, Some(id)) => {
             gate.node().unpin(id.trim().to_owned()).await?;
             "Unpinned: this node may drop it when it needs the space.".to_owned()
         }
         (None, None) => {
-            return Err(Failure::invalid("the form names nothing to pin; reload the page and try again"));
+            return Err(Failure::invalid(
+                "the form names nothing to pin; reload the page and try again",
+            ));
         }
     };
     Ok(flash::redirect(back, &[notice]))
@@ -119,7 +132,9 @@ pub(super) async fn follow(
         (Some(id), _) => (id, true),
         (None, Some(id)) => (id, false),
         (None, None) => {
-            return Err(Failure::invalid("the form names nobody to follow; reload the page and try again"));
+            return Err(Failure::invalid(
+                "the form names nobody to follow; reload the page and try again",
+            ));
         }
     };
     let identity = identity_id(id)?;

@@ -27,7 +27,11 @@ pub fn bytes(amount: u64) -> String {
 /// `1 reply`, `2 replies`.
 #[must_use]
 pub fn count(amount: u64, one: &str, many: &str) -> String {
-    if amount == 1 { format!("1 {one}") } else { format!("{amount} {many}") }
+    if amount == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{amount} {many}")
+    }
 }
 
 /// A playing time: `0:07`, `12:03`, `1:02:33`.
@@ -35,7 +39,11 @@ pub fn count(amount: u64, one: &str, many: &str) -> String {
 pub fn playing_time(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{rest:02}") } else { format!("{minutes}:{rest:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{rest:02}")
+    } else {
+        format!("{minutes}:{rest:02}")
+    }
 }
 
 /// A time span in its two largest units: `3 d 4 h`, `12 min`, `8 s`.

@@ -7,6 +7,7 @@ use crate::data::{Board, Sort};
 use crate::frame::Frame;
 use crate::list::ThreadList;
 use crate::markdown::{Markup, render};
+use crate::text::lang_tag;
 
 /// A board with its description, rules and threads.
 #[derive(Debug, Template)]
@@ -25,6 +26,10 @@ pub struct BoardPage<'a> {
 impl BoardPage<'_> {
     fn about(&self) -> Markup {
         render(&self.board.about)
+    }
+
+    fn lang(&self) -> &str {
+        lang_tag(&self.board.lang)
     }
 
     fn rules(&self) -> Markup {

@@ -29,26 +29,44 @@ impl<'a> TrafficChart<'a> {
     /// Bytes received in all samples.
     #[must_use]
     pub fn in_bytes(&self) -> u64 {
-        self.samples.iter().fold(0, |sum, s| sum.saturating_add(s.in_bytes))
+        self.samples
+            .iter()
+            .fold(0, |sum, s| sum.saturating_add(s.in_bytes))
     }
 
     /// Bytes sent in all samples.
     #[must_use]
     pub fn out_bytes(&self) -> u64 {
-        self.samples.iter().fold(0, |sum, s| sum.saturating_add(s.out_bytes))
+        self.samples
+            .iter()
+            .fold(0, |sum, s| sum.saturating_add(s.out_bytes))
     }
 
     fn peak(&self) -> u64 {
-        self.samples.iter().map(|s| s.in_bytes.max(s.out_bytes)).max().unwrap_or(0).max(1)
+        self.samples
+            .iter()
+            .map(|s| s.in_bytes.max(s.out_bytes))
+            .max()
+            .unwrap_or(0)
+            .max(1)
     }
 
     /// Outline of one half; `up` away from the middle line or down.
     fn outline(&self, up: bool) -> String {
-        let (peak, last) = (u128::from(self.peak()), self.samples.len().saturating_sub(1).max(1));
+        let (peak, last) = (
+            u128::from(self.peak()),
+            self.samples.len().saturating_sub(1).max(1),
+        );
         let mut path = format!("M0 {HALF}");
         for (index, sample) in self.samples.iter().enumerate() {
-            let bytes = u128::from(if up { sample.in_bytes } else { sample.out_bytes });
-            let height = u64::try_from(bytes * u128::from(HALF) / peak).unwrap_or(HALF).min(HALF);
+            let bytes = u128::from(if up {
+                sample.in_bytes
+            } else {
+                sample.out_bytes
+            });
+            let height = u64::try_from(bytes * u128::from(HALF) / peak)
+                .unwrap_or(HALF)
+                .min(HALF);
             let y = if up { HALF - height } else { HALF + height };
             let x = index as u64 * WIDTH / last as u64;
             write!(path, "L{x} {y}").expect("a String takes every write");
@@ -106,8 +124,16 @@ mod tests {
     #[test]
     fn outlines_stay_in_the_frame() {
         let samples = [
-            TrafficSample { time_ms: 0, in_bytes: 0, out_bytes: u64::MAX },
-            TrafficSample { time_ms: 1000, in_bytes: u64::MAX / 2, out_bytes: 0 },
+            TrafficSample {
+                time_ms: 0,
+                in_bytes: 0,
+                out_bytes: u64::MAX,
+            },
+            TrafficSample {
+                time_ms: 1000,
+                in_bytes: u64::MAX / 2,
+                out_bytes: 0,
+            },
         ];
         let chart = TrafficChart::new(&samples);
         assert_eq!(chart.outline(true), "M0 72L0 72L720 37L720 72Z");

@@ -26,7 +26,13 @@ pub struct Feed<'a> {
 
 impl Feed<'_> {
     fn updated(&self) -> String {
-        rfc3339(self.threads.iter().map(|t| t.last_ms).max().unwrap_or(self.now_ms))
+        rfc3339(
+            self.threads
+                .iter()
+                .map(|t| t.last_ms)
+                .max()
+                .unwrap_or(self.now_ms),
+        )
     }
 
     fn time(&self, ms: &u64) -> String {

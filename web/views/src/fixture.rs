@@ -7,12 +7,21 @@ const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 
 pub fn cid(name: &str) -> String {
-    let tail: String = name.bytes().cycle().take(44).map(|b| char::from(b'a' + b % 23)).collect();
+    let tail: String = name
+        .bytes()
+        .cycle()
+        .take(44)
+        .map(|b| char::from(b'a' + b % 23))
+        .collect();
     format!("bafyr4ia{name}{tail}")
 }
 
 pub fn author(name: &str) -> Author {
-    Author { identity: cid(name), name: Some(name.to_owned()), avatar: None }
+    Author {
+        identity: cid(name),
+        name: Some(name.to_owned()),
+        avatar: None,
+    }
 }
 
 pub fn board(title: &str) -> Board {
@@ -35,12 +44,21 @@ pub fn board(title: &str) -> Board {
 }
 
 pub fn availability(held_by: u32) -> Availability {
-    Availability { sent_to: 3, held_by, held_bytes: 1_000, total_bytes: 1_000 }
+    Availability {
+        sent_to: 3,
+        held_by,
+        held_bytes: 1_000,
+        total_bytes: 1_000,
+    }
 }
 
 pub fn media(kind: &str, name: &str) -> Media {
     Media {
-        blob: format!("{}.{}", cid("blob"), name.rsplit('.').next().unwrap_or("bin")),
+        blob: format!(
+            "{}.{}",
+            cid("blob"),
+            name.rsplit('.').next().unwrap_or("bin")
+        ),
         name: name.to_owned(),
         media_type: kind.to_owned(),
         size_bytes: 5_242_880,
@@ -48,7 +66,9 @@ pub fn media(kind: &str, name: &str) -> Media {
         width: kind.starts_with("video").then_some(1280),
         height: kind.starts_with("video").then_some(720),
         duration_ms: Some(83_000),
-        thumb: kind.starts_with("video").then(|| format!("{}.jpg", cid("thumb"))),
+        thumb: kind
+            .starts_with("video")
+            .then(|| format!("{}.jpg", cid("thumb"))),
         captions: Vec::new(),
         availability: availability(2),
         denied: false,
@@ -83,12 +103,22 @@ pub fn post(id: &str, level: u32, who: &str, body: &str) -> Post {
 }
 
 pub fn thread() -> Thread {
-    let mut first = post("root", 0, "Mei", "Two minutes before sunrise, from the boathouse. Recorded with a pair of omnis on the rail, the heron comes in at **0:41**.\n\nNo processing apart from a gentle high-pass. If somebody has the *same lake in winter*, I would love to hear it: https://example.org/lake_sounds");
+    let mut first = post(
+        "root",
+        0,
+        "Mei",
+        "Two minutes before sunrise, from the boathouse. Recorded with a pair of omnis on the rail, the heron comes in at **0:41**.\n\nNo processing apart from a gentle high-pass. If somebody has the *same lake in winter*, I would love to hear it: https://example.org/lake_sounds",
+    );
     first.title = Some("A heron lands at dawn, and the whole lake answers".to_owned());
     first.media = vec![media("video/webm", "heron.webm")];
     first.score = 128;
     first.my_vote = 1;
-    let mut two = post("two", 2, "Ioana", "The one after it is a great crested grebe.\n\n> the heron comes in at 0:41\n\nListen at 0:52 with headphones.");
+    let mut two = post(
+        "two",
+        2,
+        "Ioana",
+        "The one after it is a great crested grebe.\n\n> the heron comes in at 0:41\n\nListen at 0:52 with headphones.",
+    );
     two.media = vec![media("audio/flac", "grebe.flac")];
     two.media[0].availability.held_by = 0;
     two.my_vote = -1;
@@ -96,22 +126,50 @@ pub fn thread() -> Thread {
     hidden.hidden = Some("advertising".to_owned());
     let mut covered = post("covered", 2, "Bo", "A dead fish, up close.");
     covered.nsfw = true;
-    let mut mine = post("mine", 3, "You", "Which microphones are those? I tried the same with a `stereo pair` on the jetty:\n\n```\nORTF, 17 cm, 110 degrees\n```\n\nand got mostly wind.");
+    let mut mine = post(
+        "mine",
+        3,
+        "You",
+        "Which microphones are those? I tried the same with a `stereo pair` on the jetty:\n\n```\nORTF, 17 cm, 110 degrees\n```\n\nand got mostly wind.",
+    );
     mine.mine = true;
-    let mut disputed = post("disputed", 1, "Twice", "I wrote this on two devices at once.");
+    let mut disputed = post(
+        "disputed",
+        1,
+        "Twice",
+        "I wrote this on two devices at once.",
+    );
     disputed.verdict = Verdict::Disputed;
     let mut erased = post("erased", 2, "Gone", "");
     erased.erased = true;
-    let mut link = post("link", 1, "Ravi", "There is a map of all the places where people record herons.");
+    let mut link = post(
+        "link",
+        1,
+        "Ravi",
+        "There is a map of all the places where people record herons.",
+    );
     link.url = Some("https://maps.example.org/herons/all?view=list".to_owned());
     Thread {
-        board: BoardLink { space: cid("Field recordings"), title: "Field recordings".to_owned() },
+        board: BoardLink {
+            space: cid("Field recordings"),
+            title: "Field recordings".to_owned(),
+        },
         posts: vec![
             first,
-            post("one", 1, "Samuel", "What is the call that follows? It sounds like an answer."),
+            post(
+                "one",
+                1,
+                "Samuel",
+                "What is the call that follows? It sounds like an answer.",
+            ),
             two,
             mine,
-            post("deep", 4, "Ioana", "A blimp, or get lower. Wind is mostly above the rail."),
+            post(
+                "deep",
+                4,
+                "Ioana",
+                "A blimp, or get lower. Wind is mostly above the rail.",
+            ),
             covered,
             hidden,
             link,
@@ -130,7 +188,10 @@ pub fn thread() -> Thread {
 pub fn summary(id: &str, title: &str) -> ThreadSummary {
     ThreadSummary {
         root: cid(id),
-        board: BoardLink { space: cid("Field recordings"), title: "Field recordings".to_owned() },
+        board: BoardLink {
+            space: cid("Field recordings"),
+            title: "Field recordings".to_owned(),
+        },
         author: author("Mei"),
         title: title.to_owned(),
         url: None,
@@ -164,11 +225,24 @@ pub fn threads() -> Page<ThreadSummary> {
     let mut covered = summary("fish", "What the otter left");
     covered.nsfw = true;
     covered.thumb = Some(cid("fish"));
-    let mut audio = summary("audio", "Trains at night through an open window, 40 minutes, for those who fall asleep to them and for those who don't");
+    let mut audio = summary(
+        "audio",
+        "Trains at night through an open window, 40 minutes, for those who fall asleep to them and for those who don't",
+    );
     audio.media_type = Some("audio/flac".to_owned());
     audio.replies = 0;
     audio.score = 5_210;
-    Page { items: vec![rules, heron, map, covered, audio, summary("ar", "ما هو أفضل ميكروفون للطيور؟")], next: Some("n/2".to_owned()) }
+    Page {
+        items: vec![
+            rules,
+            heron,
+            map,
+            covered,
+            audio,
+            summary("ar", "ما هو أفضل ميكروفون للطيور؟"),
+        ],
+        next: Some("n/2".to_owned()),
+    }
 }
 
 pub fn profile() -> Profile {
@@ -177,11 +251,20 @@ pub fn profile() -> Profile {
     Profile {
         author: author("Mei"),
         about: "I record water. **Lakes** mostly.".to_owned(),
-        homes: vec!["https://mei.example.org".to_owned(), "datt…ticket".to_owned()],
-        devices: vec![Device { key: "9f".repeat(32), name: "laptop".to_owned() }],
+        homes: vec![
+            "https://mei.example.org".to_owned(),
+            "datt…ticket".to_owned(),
+        ],
+        devices: vec![Device {
+            key: "9f".repeat(32),
+            name: "laptop".to_owned(),
+        }],
         mine: false,
         followed: false,
-        posts: Page { items: vec![thread().posts.remove(0), reply], next: None },
+        posts: Page {
+            items: vec![thread().posts.remove(0), reply],
+            next: None,
+        },
     }
 }
 
@@ -252,7 +335,9 @@ pub fn status() -> Status {
         store: "redb".to_owned(),
         clock_skew_ms: Some(-12),
         traffic,
-        warnings: vec!["ffmpeg is not installed: videos get no thumbnail and no duration.".to_owned()],
+        warnings: vec![
+            "ffmpeg is not installed: videos get no thumbnail and no duration.".to_owned(),
+        ],
     }
 }
 

@@ -63,7 +63,12 @@ impl ThreadList<'_> {
     #[must_use]
     pub fn next(&self) -> Option<String> {
         let next = self.threads.next.as_deref()?;
-        Some(format!("{}?sort={}&after={}", self.path, self.sort.as_str(), query_value(next)))
+        Some(format!(
+            "{}?sort={}&after={}",
+            self.path,
+            self.sort.as_str(),
+            query_value(next)
+        ))
     }
 }
 
@@ -80,13 +85,20 @@ impl ThreadSummary {
     #[must_use]
     pub fn shown(&self) -> String {
         let title = visible(&self.title);
-        if title.trim().is_empty() { "Untitled".to_owned() } else { title.into_owned() }
+        if title.trim().is_empty() {
+            "Untitled".to_owned()
+        } else {
+            title.into_owned()
+        }
     }
 
     /// Host of a link post.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        self.url.as_deref().filter(|url| is_safe_link(url)).map(host_of)
+        self.url
+            .as_deref()
+            .filter(|url| is_safe_link(url))
+            .map(host_of)
     }
 
     /// What its first media file is, in one word; empty when there is none.

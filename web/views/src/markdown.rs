@@ -10,7 +10,9 @@ use std::sync::LazyLock;
 use ammonia::{Builder, UrlRelative};
 use askama::FastWritable;
 use askama::filters::HtmlSafe;
-use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream, html};
+use pulldown_cmark::{
+    CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream, html,
+};
 
 use crate::text::{is_safe_link, visible};
 
@@ -25,8 +27,30 @@ static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::empty();
     builder
         .tags(HashSet::from([
-            "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre",
-            "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+            "a",
+            "blockquote",
+            "br",
+            "code",
+            "del",
+            "em",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "hr",
+            "img",
+            "li",
+            "ol",
+            "p",
+            "pre",
+            "strong",
+            "table",
+            "tbody",
+            "td",
+            "th",
+            "thead",
+            "tr",
+            "ul",
         ]))
         .clean_content_tags(HashSet::from(["script", "style"]))
         .tag_attributes(HashMap::from([
@@ -104,7 +128,12 @@ struct Open {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { open: Vec::new(), links: 0, code: false, inert: true }
+        Self {
+            open: Vec::new(),
+            links: 0,
+            code: false,
+            inert: true,
+        }
     }
 }
 
@@ -122,8 +151,15 @@ impl Filter {
     fn start<'a>(&mut self, tag: Tag<'a>, out: &mut Vec<Event<'a>>) {
         let link = matches!(tag, Tag::Link { .. } | Tag::Image { .. });
         self.links += usize::from(link);
-        let tag = if self.open.len() < MAX_NESTING { self.allowed(tag) } else { None };
-        self.open.push(Open { end: tag.as_ref().map(Tag::to_end), link });
+        let tag = if self.open.len() < MAX_NESTING {
+            self.allowed(tag)
+        } else {
+            None
+        };
+        self.open.push(Open {
+            end: tag.as_ref().map(Tag::to_end),
+            link,
+        });
         if let Some(tag) = tag {
             out.push(Event::Start(tag));
         }
@@ -143,31 +179,58 @@ impl Filter {
     /// The tag as it may stand in a post; none when only its text may.
     fn allowed<'a>(&mut self, tag: Tag<'a>) -> Option<Tag<'a>> {
         match tag {
-            Tag::Heading { level, .. } => {
-                Some(Tag::Heading { level: lowered(level), id: None, classes: Vec::new(), attrs: Vec::new() })
-            }
+            Tag::Heading { level, .. } => Some(Tag::Heading {
+                level: lowered(level),
+                id: None,
+                classes: Vec::new(),
+                attrs: Vec::new(),
+            }),
             Tag::CodeBlock(_) => {
                 self.code = true;
                 Some(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented))
             }
-            Tag::Link { link_type, dest_url, id, .. } => {
+            Tag::Link {
+                link_type,
+                dest_url,
+                id,
+                ..
+            } => {
                 self.inert = false;
                 let dest_url = if link_type == LinkType::Email {
                     format!("mailto:{dest_url}").into()
                 } else {
                     local(dest_url)
                 };
-                let link_type = if link_type == LinkType::Email { LinkType::Autolink } else { link_type };
-                is_safe_link(&dest_url).then_some(Tag::Link { link_type, dest_url, title: CowStr::Borrowed(""), id })
+                let link_type = if link_type == LinkType::Email {
+                    LinkType::Autolink
+                } else {
+                    link_type
+                };
+                is_safe_link(&dest_url).then_some(Tag::Link {
+                    link_type,
+                    dest_url,
+                    title: CowStr::Borrowed(""),
+                    id,
+                })
             }
             Tag::Image { dest_url, id, .. } => {
                 self.inert = false;
                 let dest_url = local(dest_url);
                 let title = CowStr::Borrowed("");
                 if dest_url.starts_with("/ipfs/") {
-                    Some(Tag::Image { link_type: LinkType::Inline, dest_url, title, id })
+                    Some(Tag::Image {
+                        link_type: LinkType::Inline,
+                        dest_url,
+                        title,
+                        id,
+                    })
                 } else {
-                    is_safe_link(&dest_url).then_some(Tag::Link { link_type: LinkType::Inline, dest_url, title, id })
+                    is_safe_link(&dest_url).then_some(Tag::Link {
+                        link_type: LinkType::Inline,
+                        dest_url,
+                        title,
+                        id,
+                    })
                 }
             }
             Tag::Paragraph
@@ -231,9 +294,14 @@ fn local(url: CowStr<'_>) -> CowStr<'_> {
 
 /// Position and length of the first address in `text`, without the punctuation that ends a sentence.
 fn next_link(text: &str) -> Option<(usize, usize)> {
-    let start = BARE_LINKS.iter().filter_map(|scheme| text.find(scheme)).min()?;
+    let start = BARE_LINKS
+        .iter()
+        .filter_map(|scheme| text.find(scheme))
+        .min()?;
     let tail = &text[start..];
-    let end = tail.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '⟨')).unwrap_or(tail.len());
+    let end = tail
+        .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '⟨'))
+        .unwrap_or(tail.len());
     let mut url = tail[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
     if url.ends_with(')') && !url.contains('(') {
         url = url.trim_end_matches(')');
@@ -249,11 +317,17 @@ mod tests {
     fn what_people_write_reads_well() {
         let table = [
             ("plain words", "<p>plain words</p>\n"),
-            ("**b** *e* ~~d~~ `c`", "<p><strong>b</strong> <em>e</em> <del>d</del> <code>c</code></p>\n"),
+            (
+                "**b** *e* ~~d~~ `c`",
+                "<p><strong>b</strong> <em>e</em> <del>d</del> <code>c</code></p>\n",
+            ),
             ("# Big", "<h3>Big</h3>\n"),
             ("###### Small", "<h6>Small</h6>\n"),
             ("1 < 2 & 3", "<p>1 &lt; 2 &amp; 3</p>\n"),
-            ("```rust\nfn x() {}\n```", "<pre><code>fn x() {}\n</code></pre>\n"),
+            (
+                "```rust\nfn x() {}\n```",
+                "<pre><code>fn x() {}\n</code></pre>\n",
+            ),
             (
                 "see https://example.org/a_b_c.",
                 "<p>see <a href=\"https://example.org/a_b_c\" rel=\"nofollow noopener ugc\">https://example.org/a_b_c</a>.</p>\n",
@@ -262,17 +336,36 @@ mod tests {
                 "(http://example.org)",
                 "<p>(<a href=\"http://example.org\" rel=\"nofollow noopener ugc\">http://example.org</a>)</p>\n",
             ),
-            ("[m](magnet:?xt=x)", "<p><a href=\"magnet:?xt=x\" rel=\"nofollow noopener ugc\">m</a></p>\n"),
-            ("<me@example.org>", "<p><a href=\"mailto:me@example.org\" rel=\"nofollow noopener ugc\">me@example.org</a></p>\n"),
-            ("[t](/t/bafy)", "<p><a href=\"/t/bafy\" rel=\"nofollow noopener ugc\">t</a></p>\n"),
-            ("[i](ipfs://bafk)", "<p><a href=\"/ipfs/bafk\" rel=\"nofollow noopener ugc\">i</a></p>\n"),
+            (
+                "[m](magnet:?xt=x)",
+                "<p><a href=\"magnet:?xt=x\" rel=\"nofollow noopener ugc\">m</a></p>\n",
+            ),
+            (
+                "<me@example.org>",
+                "<p><a href=\"mailto:me@example.org\" rel=\"nofollow noopener ugc\">me@example.org</a></p>\n",
+            ),
+            (
+                "[t](/t/bafy)",
+                "<p><a href=\"/t/bafy\" rel=\"nofollow noopener ugc\">t</a></p>\n",
+            ),
+            (
+                "[i](ipfs://bafk)",
+                "<p><a href=\"/ipfs/bafk\" rel=\"nofollow noopener ugc\">i</a></p>\n",
+            ),
         ];
         for (source, expected) in table {
             assert_eq!(render(source).as_str(), expected, "{source}");
         }
         let picture = render("![alt](/ipfs/bafk)").to_string();
-        assert!(picture.contains("src=\"/ipfs/bafk\"") && picture.contains("loading=\"lazy\""), "{picture}");
-        assert!(render("|a|b|\n|-|-|\n|1|2|").as_str().contains("<td>1</td>"));
+        assert!(
+            picture.contains("src=\"/ipfs/bafk\"") && picture.contains("loading=\"lazy\""),
+            "{picture}"
+        );
+        assert!(
+            render("|a|b|\n|-|-|\n|1|2|")
+                .as_str()
+                .contains("<td>1</td>")
+        );
     }
 
     /// Whatever comes in, none of these may come out as markup.
@@ -314,11 +407,26 @@ mod tests {
         for source in sources {
             let html = render(source).to_string();
             let lower = html.to_ascii_lowercase();
-            for tag in ["<script", "<style", "<iframe", "<form", "<svg", "<math", "<input", "<b "] {
+            for tag in [
+                "<script", "<style", "<iframe", "<form", "<svg", "<math", "<input", "<b ",
+            ] {
                 assert!(!lower.contains(tag), "{source} gave {html}");
             }
-            let in_tags: String = lower.split('<').skip(1).filter_map(|t| t.split_once('>')).map(|(t, _)| format!("<{t}>")).collect();
-            for part in ["javascript:", "vbscript:", "data:", "style=", "=\"//", "/signout", "src=\"http"] {
+            let in_tags: String = lower
+                .split('<')
+                .skip(1)
+                .filter_map(|t| t.split_once('>'))
+                .map(|(t, _)| format!("<{t}>"))
+                .collect();
+            for part in [
+                "javascript:",
+                "vbscript:",
+                "data:",
+                "style=",
+                "=\"//",
+                "/signout",
+                "src=\"http",
+            ] {
                 assert!(!in_tags.contains(part), "{source} gave {html}");
             }
             for tag in in_tags.split('<').filter(|t| !t.is_empty()) {
@@ -331,13 +439,19 @@ mod tests {
     #[test]
     fn what_must_be_seen_is_seen() {
         assert!(render("pay\u{202E}lapyap").as_str().contains("⟨U+202E⟩"));
-        assert!(render("<b>x</b>").as_str().contains("&lt;b&gt;"), "raw HTML is shown as it was written");
+        assert!(
+            render("<b>x</b>").as_str().contains("&lt;b&gt;"),
+            "raw HTML is shown as it was written"
+        );
     }
 
     #[test]
     fn deep_nesting_is_flattened() {
         let html = render(&format!("{} deep", ">".repeat(4_000))).to_string();
-        assert_eq!(html.matches("<blockquote>").count(), html.matches("</blockquote>").count());
+        assert_eq!(
+            html.matches("<blockquote>").count(),
+            html.matches("</blockquote>").count()
+        );
         assert!(html.matches("<blockquote>").count() <= MAX_NESTING);
         assert!(html.contains("deep"));
         let brackets = render(&"[".repeat(30_000)).to_string();

@@ -35,13 +35,20 @@ impl Media {
     /// Name as it may be shown.
     #[must_use]
     pub fn shown(&self) -> String {
-        if self.name.trim().is_empty() { "file".to_owned() } else { visible(&self.name).into_owned() }
+        if self.name.trim().is_empty() {
+            "file".to_owned()
+        } else {
+            visible(&self.name).into_owned()
+        }
     }
 
     /// Description as it may be shown.
     #[must_use]
     pub fn alt_text(&self) -> String {
-        self.alt.as_deref().map(|alt| visible(alt).into_owned()).unwrap_or_default()
+        self.alt
+            .as_deref()
+            .map(|alt| visible(alt).into_owned())
+            .unwrap_or_default()
     }
 
     /// Blob to show for a picture.
@@ -113,7 +120,11 @@ impl Availability {
         }
         Some(match self.held_bytes {
             0 => "not fetched yet".to_owned(),
-            held => format!("{} of {} here", amount::bytes(held), amount::bytes(self.total_bytes)),
+            held => format!(
+                "{} of {} here",
+                amount::bytes(held),
+                amount::bytes(self.total_bytes)
+            ),
         })
     }
 }

@@ -36,10 +36,30 @@ struct Act {
 impl MarkPage<'_> {
     fn acts(&self) -> [Act; 4] {
         [
-            Act { word: "hide", does: "Hide it", undoes: "Show it again", set: self.post.hidden.is_some() },
-            Act { word: "lock", does: "Close it to replies", undoes: "Open it to replies", set: self.post.locked },
-            Act { word: "pin", does: "Keep it on top of the board", undoes: "Let it sink", set: self.post.pinned },
-            Act { word: "nsfw", does: "Cover it as sensitive", undoes: "Uncover it", set: self.post.nsfw },
+            Act {
+                word: "hide",
+                does: "Hide it",
+                undoes: "Show it again",
+                set: self.post.hidden.is_some(),
+            },
+            Act {
+                word: "lock",
+                does: "Close it to replies",
+                undoes: "Open it to replies",
+                set: self.post.locked,
+            },
+            Act {
+                word: "pin",
+                does: "Keep it on top of the board",
+                undoes: "Let it sink",
+                set: self.post.pinned,
+            },
+            Act {
+                word: "nsfw",
+                does: "Cover it as sensitive",
+                undoes: "Uncover it",
+                set: self.post.nsfw,
+            },
         ]
     }
 }

@@ -38,11 +38,19 @@ impl NodePage<'_> {
     }
 
     fn connected(&self) -> u64 {
-        self.status.peers.iter().filter(|peer| peer.connected).count() as u64
+        self.status
+            .peers
+            .iter()
+            .filter(|peer| peer.connected)
+            .count() as u64
     }
 
     fn rtt(&self, ms: &f64) -> String {
-        if *ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+        if *ms < 10.0 {
+            format!("{ms:.1} ms")
+        } else {
+            format!("{ms:.0} ms")
+        }
     }
 }
 

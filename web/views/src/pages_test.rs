@@ -26,8 +26,14 @@ fn frame(signed_in: bool) -> Frame {
         now_ms: NOW,
         assets: "v".to_owned(),
         theme: Theme::Auto,
-        viewer: signed_in.then(|| Viewer { author: author("You"), csrf: "token".to_owned() }),
-        chip: signed_in.then_some(NodeChip { peers: 1, offline: false }),
+        viewer: signed_in.then(|| Viewer {
+            author: author("You"),
+            csrf: "token".to_owned(),
+        }),
+        chip: signed_in.then_some(NodeChip {
+            peers: 1,
+            offline: false,
+        }),
         ..Frame::default()
     }
 }
@@ -42,13 +48,24 @@ fn thread_page(thread: &Thread, signed_in: bool) -> String {
 
 /// Tags that are opened are closed, in order (void elements and SVG shapes aside).
 fn assert_balanced(html: &str) {
-    const VOID: [&str; 8] = ["meta", "link", "input", "img", "br", "hr", "track", "!doctype"];
+    const VOID: [&str; 8] = [
+        "meta", "link", "input", "img", "br", "hr", "track", "!doctype",
+    ];
     let mut open: Vec<&str> = Vec::new();
     for tag in html.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap_or_default();
-        let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap_or_default();
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '\n'])
+            .next()
+            .unwrap_or_default();
         if tag.starts_with('/') {
-            assert_eq!(open.pop(), Some(name), "in …{}", &html[..html.len().min(200)]);
+            assert_eq!(
+                open.pop(),
+                Some(name),
+                "in …{}",
+                &html[..html.len().min(200)]
+            );
         } else if !tag.ends_with('/') && !VOID.contains(&name) {
             open.push(name);
         }
@@ -62,11 +79,24 @@ fn the_tree_nests_as_the_levels_say() {
     assert_balanced(&html);
     let levels: Vec<(usize, usize)> = ["one", "two", "mine", "deep", "covered", "hidden"]
         .iter()
-        .map(|id| html.split_once(&format!("class=\"post\" id=\"{}\"", cid(id))).or_else(|| html.split_once(&format!("class=\"post hid\" id=\"{}\"", cid(id)))).expect("every post is shown").0)
-        .map(|before| (before.matches("<details").count(), before.matches("</details>").count()))
+        .map(|id| {
+            html.split_once(&format!("class=\"post\" id=\"{}\"", cid(id)))
+                .or_else(|| html.split_once(&format!("class=\"post hid\" id=\"{}\"", cid(id))))
+                .expect("every post is shown")
+                .0
+        })
+        .map(|before| {
+            (
+                before.matches("<details").count(),
+                before.matches("</details>").count(),
+            )
+        })
         .collect();
     // Elements open before each post, its own not counted.
-    let depth: Vec<usize> = levels.iter().map(|(open, closed)| open - closed - 1).collect();
+    let depth: Vec<usize> = levels
+        .iter()
+        .map(|(open, closed)| open - closed - 1)
+        .collect();
     assert_eq!(depth, [0, 1, 2, 3, 1, 0]);
 }
 
@@ -79,7 +109,9 @@ fn any_levels_give_a_sound_tree() {
         for index in 0..40 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let level = seed >> 27;
-            thread.posts.push(post(&format!("p{index}"), level, "A", "words"));
+            thread
+                .posts
+                .push(post(&format!("p{index}"), level, "A", "words"));
         }
         let html = thread_page(&thread, false);
         assert_balanced(&html);
@@ -92,12 +124,17 @@ fn a_deep_thread_stays_shallow_and_says_what_it_answers() {
     let mut thread = thread();
     thread.posts.truncate(1);
     for level in 1..200 {
-        thread.posts.push(post(&format!("p{level}"), level, "A", "deeper"));
+        thread
+            .posts
+            .push(post(&format!("p{level}"), level, "A", "deeper"));
     }
     let html = thread_page(&thread, false);
     assert_balanced(&html);
     assert!(html.contains("In reply to"));
-    let deepest = html.split("<details").map(|part| part.matches("</details>").count()).max();
+    let deepest = html
+        .split("<details")
+        .map(|part| part.matches("</details>").count())
+        .max();
     assert!(deepest <= Some(10), "{deepest:?}");
 }
 
@@ -123,10 +160,20 @@ fn threads_show_what_a_reader_must_know() {
     }
     assert!(!html.contains("<form"), "strangers get no forms");
     let html = thread_page(&thread(), true);
-    for words in ["name=\"reply_to\"", "action=\"/edit\"", "name=\"clear\"", "aria-pressed=\"true\"", "enctype=\"multipart/form-data\""] {
+    for words in [
+        "name=\"reply_to\"",
+        "action=\"/edit\"",
+        "name=\"clear\"",
+        "aria-pressed=\"true\"",
+        "enctype=\"multipart/form-data\"",
+    ] {
         assert!(html.contains(words), "{words} is missing");
     }
-    assert_eq!(html.matches("action=\"/edit\"").count(), 1, "only one's own post can be edited");
+    assert_eq!(
+        html.matches("action=\"/edit\"").count(),
+        1,
+        "only one's own post can be edited"
+    );
 }
 
 #[test]
@@ -155,7 +202,10 @@ fn a_later_part_leads_to_the_start() {
     thread.posts.remove(0);
     let html = thread_page(&thread, false);
     assert_balanced(&html);
-    assert!(html.contains(&format!("<a href=\"/t/{}\">Go to its start</a>", cid("root"))));
+    assert!(html.contains(&format!(
+        "<a href=\"/t/{}\">Go to its start</a>",
+        cid("root")
+    )));
 }
 
 /// Every text that a stranger chooses, hostile at once, on every page.
@@ -169,6 +219,7 @@ fn strangers_texts_are_escaped_everywhere() {
         post.body = hostile();
         post.url = Some(format!("https://example.org/{HOSTILE}"));
         post.lang = Some(hostile());
+        post.mine = false;
         post.hidden = post.hidden.as_ref().map(|_| hostile());
         for media in &mut post.media {
             media.name = hostile();
@@ -183,7 +234,8 @@ fn strangers_texts_are_escaped_everywhere() {
         line.url = Some(hostile());
         line.author.name = Some(hostile());
     }
-    let mut board = board(HOSTILE);
+    let mut board = board("Board");
+    board.title = hostile();
     board.about = hostile();
     board.rules = hostile();
     board.lang = hostile();
@@ -197,31 +249,87 @@ fn strangers_texts_are_escaped_everywhere() {
     entry.source = hostile();
     let mut frame = frame(true);
     frame.title = crate::text::visible(HOSTILE).into_owned();
-    frame.preview = Some(Preview { description: crate::text::excerpt(HOSTILE), image: None, kind: "article" });
-    let lines = ThreadList { path: "/", sort: Sort::Hot, threads: &list, continued: false, boards: true };
+    frame.preview = Some(Preview {
+        description: crate::text::excerpt(HOSTILE),
+        image: None,
+        kind: "article",
+    });
+    let lines = ThreadList {
+        path: "/",
+        sort: Sort::Hot,
+        threads: &list,
+        continued: false,
+        boards: true,
+    };
     let boards = std::slice::from_ref(&board);
     let pages = [
         html(&ThreadPage::new(&frame, &thread, true)),
-        html(&FrontPage { frame: &frame, boards, list: lines }),
-        html(&BoardPage { frame: &frame, board: &board, list: lines, ticket: None }),
-        html(&ProfilePage { frame: &frame, profile: &profile }),
+        html(&FrontPage {
+            frame: &frame,
+            boards,
+            list: lines,
+        }),
+        html(&BoardPage {
+            frame: &frame,
+            board: &board,
+            list: lines,
+            ticket: None,
+        }),
+        html(&ProfilePage {
+            frame: &frame,
+            profile: &profile,
+        }),
         html(&ProvenancePage::new(&frame, &entry)),
-        html(&ProblemPage { frame: &frame, status: 404, message: HOSTILE, ways: &[], sign_in: false }),
+        html(&ProblemPage {
+            frame: &frame,
+            status: 404,
+            message: HOSTILE,
+            ways: &[],
+            sign_in: false,
+        }),
     ];
     for page in pages {
         assert_balanced(&page);
-        assert_eq!(page.matches("<script").count(), 1, "only the page's own script");
-        for bad in ["alert(1)</script>", "href=\"javascript:", "style=\"", "\u{202E}"] {
-            assert!(!page.contains(bad), "{bad} in {}", &page[..200]);
+        assert_eq!(
+            page.matches("<script").count(),
+            1,
+            "only the page's own script"
+        );
+        for bad in [
+            "alert(1)</script>",
+            "href=\"javascript:",
+            "style=\"",
+            "\u{202E}",
+        ] {
+            assert!(
+                !page.contains(bad),
+                "{bad} in {}",
+                &page[page.find(bad).unwrap_or_default() - 200..]
+            );
         }
     }
-    let feed = Feed { title: HOSTILE, base: "https://x", path: "/", feed_path: "/feed.xml", threads: &list.items, now_ms: NOW };
+    let feed = Feed {
+        title: HOSTILE,
+        base: "https://x",
+        path: "/",
+        feed_path: "/feed.xml",
+        threads: &list.items,
+        now_ms: NOW,
+    };
     assert!(!html(&feed).contains("<script"));
 }
 
 #[test]
 fn nothing_needs_inline_script_or_style() {
-    for page in [thread_page(&thread(), true), html(&NodePage { frame: &frame(true), status: &status(), pins: &pins(), ticket: None })] {
+    for page in [
+        thread_page(&thread(), true),
+        html(&NodePage {
+            frame: &frame(true),
+            status: &status(),
+            pins: &pins(),
+            ticket: None,
+        }),
+    ] {
         assert!(!page.contains("style=") && !page.contains(" onclick") && !page.contains("<style"));
         assert!(page.contains("<a class=\"skip\" href=\"#main\">"));
     }
@@ -234,29 +342,54 @@ fn the_composer_keeps_what_was_typed() {
         title: "T\"".to_owned(),
         body: "</textarea><b>".to_owned(),
         nsfw: true,
-        media: vec![Attached { blob: "bafk".to_owned(), name: "a.webm".to_owned(), alt: "what".to_owned() }],
+        media: vec![Attached {
+            blob: "bafk".to_owned(),
+            name: "a.webm".to_owned(),
+            alt: "what".to_owned(),
+        }],
         ..Draft::default()
     };
     let chosen = cid("Two");
     let page = html(&ComposePage {
         frame: &frame(true),
-        target: Target::Thread { boards: &boards, chosen: &chosen },
+        target: Target::Thread {
+            boards: &boards,
+            chosen: &chosen,
+        },
         draft: &draft,
         problem: Some("too large"),
         preview: false,
     });
     assert_balanced(&page);
-    for words in ["T&#34;", "&#60;/textarea&#62;&#60;b&#62;", "checked", "value=\"bafk\"", "value=\"what\"", "Not posted.", &format!("value=\"{chosen}\" selected")] {
+    for words in [
+        "T&#34;",
+        "&#60;/textarea&#62;&#60;b&#62;",
+        "checked",
+        "value=\"bafk\"",
+        "value=\"what\"",
+        "Not posted.",
+        &format!("value=\"{chosen}\" selected"),
+    ] {
         assert!(page.contains(words), "{words} is missing");
     }
-    assert_eq!(page.matches("type=\"file\"").count(), 15, "16 files, one of which is there");
-    assert!(page.find("name=\"csrf\"") < page.find("name=\"title\""), "the token comes first");
+    assert_eq!(
+        page.matches("type=\"file\"").count(),
+        15,
+        "16 files, one of which is there"
+    );
+    assert!(
+        page.find("name=\"csrf\"") < page.find("name=\"title\""),
+        "the token comes first"
+    );
 }
 
 #[test]
 fn how_do_i_know_says_what_failed() {
     let good = html(&ProvenancePage::new(&frame(false), &provenance()));
-    assert!(good.contains("Its author signed it") && good.contains("As far as is known, this is the only copy"));
+    assert!(
+        good.contains("Its author signed it")
+            && good.contains("As far as is known, this is the only copy")
+    );
     let mut entry = provenance();
     entry.signature_ok = false;
     entry.payload_ok = false;
@@ -268,9 +401,22 @@ fn how_do_i_know_says_what_failed() {
 
 #[test]
 fn empty_pages_say_what_to_do() {
-    let none = Page { items: Vec::new(), next: None };
-    let list = ThreadList { path: "/", sort: Sort::New, threads: &none, continued: false, boards: true };
-    let page = html(&FrontPage { frame: &frame(true), boards: &[], list });
+    let none = Page {
+        items: Vec::new(),
+        next: None,
+    };
+    let list = ThreadList {
+        path: "/",
+        sort: Sort::New,
+        threads: &none,
+        continued: false,
+        boards: true,
+    };
+    let page = html(&FrontPage {
+        frame: &frame(true),
+        boards: &[],
+        list,
+    });
     assert!(page.contains("Nothing here yet") && page.contains("/settings#join"));
 }
 
@@ -278,7 +424,11 @@ fn empty_pages_say_what_to_do() {
 fn previews_and_feeds_are_linked() {
     let mut frame = frame(false);
     frame.feed = Some("/feed.xml".to_owned());
-    frame.preview = Some(Preview { description: "Words".to_owned(), image: Some("/ipfs/x".to_owned()), kind: "article" });
+    frame.preview = Some(Preview {
+        description: "Words".to_owned(),
+        image: Some("/ipfs/x".to_owned()),
+        kind: "article",
+    });
     let thread = thread();
     let page = html(&ThreadPage::new(&frame, &thread, false));
     for words in [

@@ -28,6 +28,10 @@ impl ProfilePage<'_> {
 
     fn next(&self) -> Option<String> {
         let next = self.profile.posts.next.as_deref()?;
-        Some(format!("/@{}?after={}", self.profile.author.identity, query_value(next)))
+        Some(format!(
+            "/@{}?after={}",
+            self.profile.author.identity,
+            query_value(next)
+        ))
     }
 }

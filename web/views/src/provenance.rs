@@ -86,11 +86,20 @@ pub struct Value {
 
 impl Fact {
     fn new(outcome: Outcome, claim: impl Into<String>, meaning: impl Into<String>) -> Self {
-        Self { outcome, claim: claim.into(), meaning: meaning.into(), values: Vec::new() }
+        Self {
+            outcome,
+            claim: claim.into(),
+            meaning: meaning.into(),
+            values: Vec::new(),
+        }
     }
 
     fn value(mut self, name: &'static str, value: &str, path: Option<String>) -> Self {
-        self.values.push(Value { name, value: visible(value).into_owned(), path });
+        self.values.push(Value {
+            name,
+            value: visible(value).into_owned(),
+            path,
+        });
         self
     }
 }
@@ -99,8 +108,21 @@ impl<'a> ProvenancePage<'a> {
     /// Puts what is known into sentences.
     #[must_use]
     pub fn new(frame: &'a Frame, entry: &'a Provenance) -> Self {
-        let facts = vec![verdict(entry), name(entry), signature(entry), content(entry), place(entry), time(entry), arrival(entry), copies(entry)];
-        Self { frame, entry, facts }
+        let facts = vec![
+            verdict(entry),
+            name(entry),
+            signature(entry),
+            content(entry),
+            place(entry),
+            time(entry),
+            arrival(entry),
+            copies(entry),
+        ];
+        Self {
+            frame,
+            entry,
+            facts,
+        }
     }
 
     fn is_post(&self) -> bool {
@@ -143,9 +165,17 @@ fn signature(entry: &Provenance) -> Fact {
          believe it."
             .to_owned()
     };
-    let claim = if entry.signature_ok { "Its author signed it" } else { "The signature is wrong" };
+    let claim = if entry.signature_ok {
+        "Its author signed it"
+    } else {
+        "The signature is wrong"
+    };
     Fact::new(Outcome::of(entry.signature_ok), claim, meaning)
-        .value("Author", &entry.author.identity, Some(format!("/@{}", entry.author.identity)))
+        .value(
+            "Author",
+            &entry.author.identity,
+            Some(format!("/@{}", entry.author.identity)),
+        )
         .value("Device key", &entry.device, None)
         .value("Signature", &entry.signature, None)
 }
@@ -166,9 +196,17 @@ fn content(entry: &Provenance) -> Fact {
              can't be shown or checked here.",
         )
     };
-    fact.value("Content", &entry.payload, entry.payload_ok.then(|| format!("/ipfs/{}", entry.payload)))
-        .value("Kind", &entry.table, None)
-        .value("Schema", &entry.schema, Some(format!("/ipfs/{}", entry.schema)))
+    fact.value(
+        "Content",
+        &entry.payload,
+        entry.payload_ok.then(|| format!("/ipfs/{}", entry.payload)),
+    )
+    .value("Kind", &entry.table, None)
+    .value(
+        "Schema",
+        &entry.schema,
+        Some(format!("/ipfs/{}", entry.schema)),
+    )
 }
 
 fn place(entry: &Provenance) -> Fact {
@@ -191,7 +229,11 @@ fn place(entry: &Provenance) -> Fact {
         fact = fact.value("Board", space, Some(format!("/s/{space}")));
     }
     if let Some(grant) = &entry.grant {
-        fact = fact.value("Right it was written under", grant, Some(format!("/e/{grant}")));
+        fact = fact.value(
+            "Right it was written under",
+            grant,
+            Some(format!("/e/{grant}")),
+        );
     }
     fact
 }
@@ -209,7 +251,11 @@ fn time(entry: &Provenance) -> Fact {
 fn arrival(entry: &Provenance) -> Fact {
     let at = crate::when::absolute(entry.received_ms);
     if entry.source == "this node" {
-        return Fact::new(Outcome::Note, format!("Written on this node, {at}"), "It was signed here and sent out from here.");
+        return Fact::new(
+            Outcome::Note,
+            format!("Written on this node, {at}"),
+            "It was signed here and sent out from here.",
+        );
     }
     Fact::new(
         Outcome::Note,
@@ -229,8 +275,14 @@ fn copies(entry: &Provenance) -> Fact {
     }
     let fact = Fact::new(
         Outcome::Good,
-        format!("Held in full by {}", amount::count(entry.held_by.len() as u64, "other node", "other nodes")),
+        format!(
+            "Held in full by {}",
+            amount::count(entry.held_by.len() as u64, "other node", "other nodes")
+        ),
         "These nodes signed a statement that they hold the whole thread. If this node goes away, they still have it.",
     );
-    entry.held_by.iter().fold(fact, |fact, node| fact.value("Node", node, None))
+    entry
+        .held_by
+        .iter()
+        .fold(fact, |fact, node| fact.value("Node", node, None))
 }

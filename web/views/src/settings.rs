@@ -31,7 +31,11 @@ pub struct SettingsPage<'a> {
 
 impl SettingsPage<'_> {
     fn themes(&self) -> [(Theme, &'static str); 3] {
-        [(Theme::Auto, "As the system"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+        [
+            (Theme::Auto, "As the system"),
+            (Theme::Light, "Light"),
+            (Theme::Dark, "Dark"),
+        ]
     }
 
     fn is_theme(&self, theme: &Theme) -> bool {

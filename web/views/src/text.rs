@@ -26,7 +26,10 @@ fn is_stray_control(c: char) -> bool {
 /// The result is still plain text: it has to be escaped like any other.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| is_direction_control(c) || is_stray_control(c)) {
+    if !text
+        .chars()
+        .any(|c| is_direction_control(c) || is_stray_control(c))
+    {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -103,7 +106,33 @@ pub fn host_of(url: &str) -> &str {
 pub fn is_safe_link(url: &str) -> bool {
     let lower = url.trim_start().to_ascii_lowercase();
     let local = SAFE_PATHS.iter().any(|p| url.starts_with(p)) && !url.contains("..");
-    local || ["http://", "https://", "mailto:", "magnet:"].iter().any(|p| lower.starts_with(p))
+    local
+        || ["http://", "https://", "mailto:", "magnet:"]
+            .iter()
+            .any(|p| lower.starts_with(p))
+}
+
+/// A language tag (BCP 47) for an attribute; nothing where it can't be one.
+#[must_use]
+pub fn lang_tag(tag: &str) -> &str {
+    let sound = tag
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if sound { tag } else { "" }
+}
+
+/// A link for an `href`, if it may be followed: what would be invisible is percent-encoded.
+#[must_use]
+pub fn address(url: &str) -> Option<String> {
+    let mut out = String::with_capacity(url.len());
+    for c in url.trim().chars() {
+        if is_direction_control(c) || c.is_control() || c.is_whitespace() {
+            out.push_str(&query_value(c.encode_utf8(&mut [0; 4])));
+        } else {
+            out.push(c);
+        }
+    }
+    is_safe_link(&out).then_some(out)
 }
 
 #[cfg(test)]
@@ -126,7 +155,10 @@ mod tests {
 
     #[test]
     fn excerpts_are_short_and_on_one_line() {
-        assert_eq!(excerpt("# Title\n\n**bold**. > `words`"), "Title bold. words");
+        assert_eq!(
+            excerpt("# Title\n\n**bold**. > `words`"),
+            "Title bold. words"
+        );
         let long = "word ".repeat(200);
         assert!(excerpt(&long).chars().count() <= EXCERPT_CHARS + 1);
         assert!(excerpt(&long).ends_with('…'));
@@ -134,17 +166,43 @@ mod tests {
 
     #[test]
     fn links_are_allowed_by_scheme() {
-        for good in ["http://a", "HTTPS://a", "magnet:?xt=urn", "mailto:a@b", "/ipfs/bafk"] {
+        for good in [
+            "http://a",
+            "HTTPS://a",
+            "magnet:?xt=urn",
+            "mailto:a@b",
+            "/ipfs/bafk",
+        ] {
             assert!(is_safe_link(good), "{good}");
         }
-        for bad in ["javascript:alert(1)", " JavaScript:x", "data:text/html,x", "//evil", "/post", "vbscript:x", ""] {
+        for bad in [
+            "javascript:alert(1)",
+            " JavaScript:x",
+            "data:text/html,x",
+            "//evil",
+            "/post",
+            "vbscript:x",
+            "",
+        ] {
             assert!(!is_safe_link(bad), "{bad}");
         }
     }
 
     #[test]
+    fn addresses_hide_nothing() {
+        assert_eq!(
+            address(" https://a/\u{202E}b c ").as_deref(),
+            Some("https://a/%E2%80%AEb%20c")
+        );
+        assert_eq!(address("java\u{0}script:x"), None);
+    }
+
+    #[test]
     fn hosts_and_short_ids() {
-        assert_eq!(host_of("https://user@www.example.org:8080/path?q"), "example.org:8080");
+        assert_eq!(
+            host_of("https://user@www.example.org:8080/path?q"),
+            "example.org:8080"
+        );
         assert_eq!(host_of("http://example.org"), "example.org");
         assert_eq!(short_id("bafyabcdefghijklmnop"), "bafyab…klmnop");
         assert_eq!(short_id("short"), "short");

@@ -7,7 +7,7 @@ use crate::data::{Post, Thread, Verdict};
 use crate::frame::Frame;
 use crate::markdown::{Markup, render};
 use crate::media::Kind;
-use crate::text::{excerpt, is_safe_link, visible};
+use crate::text::{address, excerpt, lang_tag, visible};
 
 /// Replies nested deeper are shown at this level, with a link to what they answer.
 const MAX_SHOWN_LEVEL: u32 = 10;
@@ -62,7 +62,14 @@ impl<'a> ThreadPage<'a> {
             closes: 0,
             answers: None,
         });
-        Self { frame, thread, first, replies, root, can_moderate }
+        Self {
+            frame,
+            thread,
+            first,
+            replies,
+            root,
+            can_moderate,
+        }
     }
 
     /// Replies to new posts are taken.
@@ -73,7 +80,11 @@ impl<'a> ThreadPage<'a> {
     /// The part after this one.
     fn next(&self) -> Option<String> {
         let next = self.thread.next.as_deref()?;
-        Some(format!("/t/{}?after={}", self.root, crate::text::query_value(next)))
+        Some(format!(
+            "/t/{}?after={}",
+            self.root,
+            crate::text::query_value(next)
+        ))
     }
 }
 
@@ -103,7 +114,9 @@ fn lay_out(posts: &[Post]) -> Vec<Reply<'_>> {
             markup: render(&post.body),
             below,
             closes: (level + 1).saturating_sub(next),
-            answers: (post.level > *level).then_some(post.parent.as_deref()).flatten(),
+            answers: (post.level > *level)
+                .then_some(post.parent.as_deref())
+                .flatten(),
         })
         .collect()
 }
@@ -124,7 +137,11 @@ impl Post {
             Some(title) if !title.trim().is_empty() => visible(title).into_owned(),
             _ => {
                 let words = excerpt(&self.body);
-                if words.is_empty() { "Untitled".to_owned() } else { words }
+                if words.is_empty() {
+                    "Untitled".to_owned()
+                } else {
+                    words
+                }
             }
         }
     }
@@ -132,20 +149,22 @@ impl Post {
     /// Language for the element's attribute, if it is one.
     #[must_use]
     pub fn lang_tag(&self) -> &str {
-        self.lang.as_deref().unwrap_or("")
+        self.lang.as_deref().map_or("", lang_tag)
     }
 
     /// Link of a link post, if it may be followed.
     #[must_use]
-    pub fn link(&self) -> Option<&str> {
-        self.url.as_deref().filter(|url| is_safe_link(url))
+    pub fn link(&self) -> Option<String> {
+        self.url.as_deref().and_then(address)
     }
 
     /// Why the content is covered; none when it isn't.
     #[must_use]
     pub fn cover(&self) -> Option<String> {
         match (&self.hidden, self.nsfw) {
-            (Some(reason), _) if reason.trim().is_empty() => Some("Hidden by a moderator".to_owned()),
+            (Some(reason), _) if reason.trim().is_empty() => {
+                Some("Hidden by a moderator".to_owned())
+            }
             (Some(reason), _) => Some(format!("Hidden by a moderator: {}", visible(reason))),
             (None, true) => Some("Marked as sensitive".to_owned()),
             (None, false) => None,
@@ -157,13 +176,15 @@ impl Post {
     pub fn verdict_words(&self) -> Option<&'static str> {
         match self.verdict {
             Verdict::Valid => None,
-            Verdict::Pending => {
-                Some("Not checked to the end: something this post refers to has not arrived here yet.")
-            }
+            Verdict::Pending => Some(
+                "Not checked to the end: something this post refers to has not arrived here yet.",
+            ),
             Verdict::Disputed => Some(
                 "Disputed: its device signed two different entries in one place. It is shown, but its votes count nowhere.",
             ),
-            Verdict::Void => Some("Void: its right to post here was taken back, or it lost a fork."),
+            Verdict::Void => {
+                Some("Void: its right to post here was taken back, or it lost a fork.")
+            }
         }
     }
 

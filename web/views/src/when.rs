@@ -8,7 +8,9 @@ use askama::filters::HtmlSafe;
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 /// Last millisecond of the year 9999: later times are shown as this one.
 const LAST_MS: u64 = 253_402_300_799_999;
 
@@ -32,10 +34,15 @@ impl Calendar {
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         Self {
             year: year_of_era + era * 400 + u64::from(month <= 2),
             month,
@@ -47,7 +54,11 @@ impl Calendar {
     }
 
     fn month_name(self) -> &'static str {
-        usize::try_from(self.month).ok().and_then(|m| MONTHS.get(m.wrapping_sub(1))).copied().unwrap_or("?")
+        usize::try_from(self.month)
+            .ok()
+            .and_then(|m| MONTHS.get(m.wrapping_sub(1)))
+            .copied()
+            .unwrap_or("?")
     }
 }
 
@@ -55,14 +66,24 @@ impl Calendar {
 #[must_use]
 pub fn rfc3339(ms: u64) -> String {
     let c = Calendar::from_ms(ms);
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        c.year, c.month, c.day, c.hour, c.minute, c.second
+    )
 }
 
 /// `21 Nov 2026, 06:51 UTC`.
 #[must_use]
 pub fn absolute(ms: u64) -> String {
     let c = Calendar::from_ms(ms);
-    format!("{} {} {}, {:02}:{:02} UTC", c.day, c.month_name(), c.year, c.hour, c.minute)
+    format!(
+        "{} {} {}, {:02}:{:02} UTC",
+        c.day,
+        c.month_name(),
+        c.year,
+        c.hour,
+        c.minute
+    )
 }
 
 /// `3 min ago`, `in 2 h`, `just now`; a date when it is longer than a month ago.
@@ -79,7 +100,11 @@ pub fn relative(ms: u64, now_ms: u64) -> String {
             return format!("{} {} {}", c.day, c.month_name(), c.year);
         }
     };
-    if ms > now_ms { format!("in {words}") } else { format!("{words} ago") }
+    if ms > now_ms {
+        format!("in {words}")
+    } else {
+        format!("{words} ago")
+    }
 }
 
 /// A `<time>` element: relative text, with the exact time in its attributes.
@@ -94,23 +119,38 @@ impl When {
     /// Relative text.
     #[must_use]
     pub fn relative(ms: u64, now_ms: u64) -> Self {
-        Self { ms, now_ms, exact: false }
+        Self {
+            ms,
+            now_ms,
+            exact: false,
+        }
     }
 
     /// Both: `21 Nov 2026, 06:51 UTC (3 min ago)`.
     #[must_use]
     pub fn exact(ms: u64, now_ms: u64) -> Self {
-        Self { ms, now_ms, exact: true }
+        Self {
+            ms,
+            now_ms,
+            exact: true,
+        }
     }
 }
 
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (iso, absolute, age) = (rfc3339(self.ms), absolute(self.ms), relative(self.ms, self.now_ms));
+        let (iso, absolute, age) = (
+            rfc3339(self.ms),
+            absolute(self.ms),
+            relative(self.ms, self.now_ms),
+        );
         if self.exact {
             write!(f, "<time datetime=\"{iso}\">{absolute} ({age})</time>")
         } else {
-            write!(f, "<time datetime=\"{iso}\" title=\"{absolute}\">{age}</time>")
+            write!(
+                f,
+                "<time datetime=\"{iso}\" title=\"{absolute}\">{age}</time>"
+            )
         }
     }
 }
