@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::packages::{NGINX, prefer};
+use crate::packages::{NGINX, WRK, prefer};
 use crate::up::build_release;
 use crate::workspace::Workspace;
 
@@ -53,8 +53,8 @@ struct Row {
 /// When a measurement can't be carried out; missing a target is no error.
 pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     prefer(
-        &[NGINX],
-        "without nginx, Range reads have nothing to be compared with",
+        &[NGINX, WRK],
+        "without nginx and wrk, range reads can't be measured",
     );
     build_release(workspace, &["datt", "datt-benches"])?;
     let binary = workspace.release_binary("datt-benches");

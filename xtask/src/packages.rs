@@ -45,6 +45,11 @@ pub const NGINX: Tool = Tool {
     program: "nginx",
     package: "nginx-light",
 };
+/// Puts load on web servers.
+pub const WRK: Tool = Tool {
+    program: "wrk",
+    package: "wrk",
+};
 /// Creates network namespaces without a way out, to prove that nothing leaves the machine.
 pub const UNSHARE: Tool = Tool {
     program: "unshare",

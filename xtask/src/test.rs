@@ -25,7 +25,15 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     if args.quick {
         cargo.args(["--workspace", "--lib", "--bins"]);
     } else {
-        require(&[FFMPEG, ESPEAK, CHROMIUM, CHROMEDRIVER, FAKETIME, UNSHARE, IP])?;
+        require(&[
+            FFMPEG,
+            ESPEAK,
+            CHROMIUM,
+            CHROMEDRIVER,
+            FAKETIME,
+            UNSHARE,
+            IP,
+        ])?;
         cargo.arg("--workspace");
     }
     if let Some(filter) = &args.filter {
