@@ -285,14 +285,6 @@ impl Node {
         Ok(self.setup.clone())
     }
 
-    /// Sends a signal.
-    ///
-    /// # Errors
-    /// When the process isn't there.
-    pub fn signal(&self, name: &str) -> Result<()> {
-        signal(name, self.pid)
-    }
-
     /// Asks it to stop; how it ended, and how long it took.
     ///
     /// # Errors

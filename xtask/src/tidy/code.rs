@@ -16,6 +16,7 @@ pub struct Source {
     code: String,
     comments: String,
     tests: Vec<Range<usize>>,
+    test_modules: Vec<String>,
 }
 
 impl Source {
@@ -25,6 +26,10 @@ impl Source {
         let mut code = view(text, &kinds, Kind::Code);
         let comments = view(text, &kinds, Kind::Comment);
         let tests = test_items(&code);
+        let test_modules = tests
+            .iter()
+            .filter_map(|range| declared_module(&code[range.clone()]))
+            .collect();
         for range in &tests {
             let blank = blanked(&code[range.clone()]);
             code.replace_range(range.clone(), &blank);
@@ -33,7 +38,13 @@ impl Source {
             code,
             comments,
             tests,
+            test_modules,
         }
+    }
+
+    /// Names of modules in files of their own that only tests compile: `#[cfg(test)] mod name;`.
+    pub fn test_modules(&self) -> &[String] {
+        &self.test_modules
     }
 
     /// Code without comments, literals and `#[cfg(test)]` items.
@@ -241,6 +252,13 @@ fn test_items(code: &str) -> Vec<Range<usize>> {
     ranges
 }
 
+/// The name in `mod name;`, when that is what the item is.
+fn declared_module(item: &str) -> Option<String> {
+    let name = item.strip_suffix(';')?.rsplit_once("mod ")?.1.trim();
+    let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    plain.then(|| name.to_owned())
+}
+
 /// Position of the `}` or `;` that ends the item that starts at `from`.
 fn item_end(code: &str, from: usize) -> Option<usize> {
     let mut nested = 0_i32;
@@ -288,6 +306,13 @@ mod tests {
         assert_eq!(source.lines_without_tests(), 2);
         let names: Vec<String> = source.functions().into_iter().map(|f| f.0).collect();
         assert_eq!(names, ["a", "c"]);
+    }
+
+    #[test]
+    fn modules_of_tests_are_known() {
+        let source =
+            Source::parse("#[cfg(test)]\nmod one;\n#[cfg(test)]\nmod two { mod no; }\nmod three;");
+        assert_eq!(source.test_modules(), ["one"]);
     }
 
     #[test]

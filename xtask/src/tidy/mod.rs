@@ -63,6 +63,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         &licences::from_metadata(&metadata),
     ));
     let mut documents = Vec::new();
+    let mut sources = Vec::new();
     for file in &files {
         let extension = file.extension().and_then(|e| e.to_str());
         if !matches!(extension, Some("rs" | "md")) {
@@ -71,11 +72,12 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         let text = std::fs::read_to_string(workspace.root.join(file))
             .with_context(|| format!("reading {}", file.display()))?;
         if extension == Some("rs") {
-            problems.extend(source::check(file, &text));
+            sources.push((file.clone(), text));
         } else {
             documents.push((file.clone(), text));
         }
     }
+    problems.extend(source::check_all(&sources));
     problems.extend(links::check(&documents, &|path| {
         workspace.root.join(path).exists()
     }));

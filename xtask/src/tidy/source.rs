@@ -1,6 +1,7 @@
 //! Rules for single source files: size, names, where tasks start, what a pure core may touch.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::Problem;
 use super::code::{Source, line_of, word_positions};
@@ -59,27 +60,61 @@ const FOREIGN_TO_GATEWAY: [&str; 6] = [
     "nakamoto",
 ];
 
-/// Applies all rules to one file; `file` is relative to the root.
-pub fn check(file: &Path, text: &str) -> Vec<Problem> {
+/// Applies all rules to all files; paths are relative to the root.
+pub fn check_all(files: &[(PathBuf, String)]) -> Vec<Problem> {
+    let parsed: Vec<(&Path, Source)> = files
+        .iter()
+        .map(|(file, text)| (file.as_path(), Source::parse(text)))
+        .collect();
+    let tests: BTreeSet<PathBuf> = parsed
+        .iter()
+        .flat_map(|(file, source)| {
+            let folder = module_folder(file);
+            source
+                .test_modules()
+                .iter()
+                .map(move |name| folder.join(name))
+        })
+        .collect();
+    parsed
+        .iter()
+        .flat_map(|(file, source)| {
+            let in_tests = file
+                .ancestors()
+                .any(|part| tests.contains(&part.with_extension("")));
+            check(file, source, in_tests || is_test(file))
+        })
+        .collect()
+}
+
+/// Where the modules that a file declares lie.
+fn module_folder(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
+    match file.file_stem().and_then(|stem| stem.to_str()) {
+        Some("lib" | "main" | "mod") | None => folder,
+        Some(stem) => folder.join(stem),
+    }
+}
+
+fn check(file: &Path, source: &Source, in_tests: bool) -> Vec<Problem> {
     let path = file.to_string_lossy().into_owned();
-    let source = Source::parse(text);
     let mut problems = Vec::new();
     let mut say = |line: usize, message: String| problems.push(Problem::new(file, line, message));
     names(file, &mut say);
-    unfinished(&source, &mut say);
-    if is_test(&path) {
+    unfinished(source, &mut say);
+    if in_tests {
         return problems;
     }
-    sizes(&source, &mut say);
+    sizes(source, &mut say);
     if !SPAWNERS.iter().any(|start| path.starts_with(start)) {
-        forbid(&source, &SPAWNS, &mut say, |what| {
+        forbid(source, &SPAWNS, &mut say, |what| {
             format!(
                 "{what}: only src/node.rs starts top-level tasks; use a JoinSet or give the future to the caller"
             )
         });
     }
     if path.starts_with("gateway/") || path.starts_with("web/views/") {
-        forbid(&source, &FOREIGN_TO_GATEWAY, &mut say, |what| {
+        forbid(source, &FOREIGN_TO_GATEWAY, &mut say, |what| {
             format!("the gateway names no type of {what}")
         });
     }
@@ -87,11 +122,11 @@ pub fn check(file: &Path, text: &str) -> Vec<Problem> {
         path.starts_with(folder) && !drivers.iter().any(|driver| path.starts_with(driver))
     });
     if pure {
-        forbid(&source, &IMPURE, &mut say, |what| {
+        forbid(source, &IMPURE, &mut say, |what| {
             format!("{what} in a sans-io core: pass time, randomness and bytes in")
         });
         if DETERMINISTIC.iter().any(|folder| path.starts_with(folder)) {
-            forbid(&source, &UNORDERED, &mut say, |what| {
+            forbid(source, &UNORDERED, &mut say, |what| {
                 format!("{what} has another order in every process: use BTreeMap or BTreeSet")
             });
         }
@@ -99,7 +134,8 @@ pub fn check(file: &Path, text: &str) -> Vec<Problem> {
     problems
 }
 
-fn is_test(path: &str) -> bool {
+fn is_test(file: &Path) -> bool {
+    let path = file.to_string_lossy();
     path.starts_with("tests/")
         || path.contains("/tests/")
         || path.ends_with("/tests.rs")
@@ -168,7 +204,7 @@ mod tests {
     use super::*;
 
     fn problems(path: &str, text: &str) -> Vec<Problem> {
-        check(Path::new(path), text)
+        check_all(&[(PathBuf::from(path), text.to_owned())])
     }
 
     fn only(path: &str, text: &str, line: usize, part: &str) {
@@ -188,6 +224,20 @@ mod tests {
         tested.push_str("}\n");
         assert_eq!(problems("src/a.rs", &tested), []);
         assert_eq!(problems("tests/a.rs", &long), []);
+    }
+
+    #[test]
+    fn a_file_that_only_tests_compile_is_a_test() {
+        let long = "const A: u8 = 1;\n".repeat(501);
+        let with = |declaration: &str| {
+            check_all(&[
+                (PathBuf::from("src/lib.rs"), declaration.to_owned()),
+                (PathBuf::from("src/table.rs"), long.clone()),
+                (PathBuf::from("src/table/rows.rs"), long.clone()),
+            ])
+        };
+        assert_eq!(with("#[cfg(test)]\nmod table;"), []);
+        assert_eq!(with("mod table;").len(), 2);
     }
 
     #[test]
