@@ -10,8 +10,12 @@ mod id;
 mod key;
 pub mod limits;
 mod payload;
+#[cfg(test)]
+mod properties;
 mod ticket;
 mod topic;
+#[cfg(test)]
+mod vectors;
 
 pub use entry::{Entry, EntryError, Unverified, Verified};
 pub use header::{Header, HeaderError};
