@@ -265,16 +265,6 @@ impl Node {
             .with("authorization", &format!("Bearer {}", token.trim())))
     }
 
-    /// How it was started; starts again in the same place.
-    pub fn setup(&self) -> Setup {
-        self.setup.clone()
-    }
-
-    /// Its data folder.
-    pub fn data(&self) -> &Path {
-        &self.setup.data
-    }
-
     /// `kill -9`, and waits for the end.
     ///
     /// # Errors
@@ -294,14 +284,6 @@ impl Node {
         signal("TERM", self.pid)?;
         let status = wait_for_exit(&mut self.child, STOPPED)?.context("the node didn't stop")?;
         Ok((self.setup.clone(), status, start.elapsed()))
-    }
-
-    /// Waits until the process ends by itself.
-    ///
-    /// # Errors
-    /// When it can't be waited for.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
-        Ok(self.child.wait()?)
     }
 
     /// A line of `/proc/PID/status`, in KiB.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -58,10 +59,10 @@ pub fn run(workspace: &Workspace, binary: &Path, exit: bool) -> Result<()> {
         }
         return Ok(());
     }
-    println!("── b and c run until Ctrl-C");
-    let mut b = b;
-    b.wait()?;
-    Ok(())
+    println!("── b and c run until Ctrl-C, which reaches them, too");
+    loop {
+        thread::park();
+    }
 }
 
 /// Creates a board and a thread with media and replies on the node: the board's ticket and the thread's id.
