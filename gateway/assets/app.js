@@ -263,7 +263,7 @@ function replies() {
 			await refresh();
 			document.getElementById(published.id)?.scrollIntoView({ block: "center" });
 			const { sent_to, held_by } = published.availability;
-			toast([`Posted. Sent to ${sent_to}, held in full by ${held_by}.`, ...published.warnings].join(" "));
+			toast([`Posted. Sent to ${sent_to}, held in full by ${held_by}.`, ...published.warnings, held_by ? "" : "Keep this node running."].join(" "));
 		} catch (error) {
 			toast(error.message);
 		}
