@@ -49,6 +49,54 @@ fn both_sides_wrote_while_apart() -> Result<()> {
 }
 
 #[test]
+fn a_node_that_slept_heals() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let thread = thread(&a, &board, "Lid closed")?;
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+    b.sleep(true)?;
+    reply(&a, &thread, "into the void")?;
+    let client = a.client()?;
+    eventually("the sleeper is missed", ARRIVES, || {
+        let status = client.get_json("/api/v1/status")?;
+        let peers = status["peers"].as_array().context("peers")?;
+        Ok(peers
+            .iter()
+            .all(|peer| peer["connected"] == false)
+            .then_some(()))
+    })?;
+    b.sleep(false)?;
+    shows(&b, &thread, 2)?;
+    reply(&b, &thread, "awake")?;
+    shows(&a, &thread, 3)?;
+    Ok(())
+}
+
+#[test]
+fn a_node_with_a_new_address_is_found_again() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let thread = thread(&a, &board, "Moved")?;
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+    let (setup, ..) = b.stop()?;
+    let free = std::net::UdpSocket::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
+    let b = setup
+        .env("DATT_NETWORK_UDP_PORT", &free.to_string())
+        .start()?;
+    reply(&a, &thread, "where are you?")?;
+    shows(&b, &thread, 2)?;
+    reply(&b, &thread, "here")?;
+    shows(&a, &thread, 3)?;
+    Ok(())
+}
+
+#[test]
 fn a_late_joiner_gets_the_whole_thread() -> Result<()> {
     let scene = Scene::new()?;
     let a = scene.node("a")?;
@@ -141,6 +189,40 @@ fn collection_spares_what_is_pinned() -> Result<()> {
         "one pin is left"
     );
     Ok(())
+}
+
+#[test]
+fn nobody_fills_another_ones_disk_with_words() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, c) = (scene.node("a")?, scene.node("c")?);
+    let b = scene
+        .setup("b")
+        .env("DATT_BUDGETS_AUTHOR_BYTES", "60000")
+        .start()?;
+    let board = board(&a)?;
+    let thread = thread(&a, &board, "Loud")?;
+    for node in [&b, &c] {
+        join(node, &board.ticket)?;
+        shows(node, &thread, 1)?;
+    }
+    for number in 0..20 {
+        reply(&a, &thread, &format!("{number} {}", "loud ".repeat(2_000)))?;
+    }
+    shows(&c, &thread, 21)?;
+    // others are heard all the same
+    let quiet = reply(&c, &thread, "quiet")?;
+    let client = b.client()?;
+    eventually("the quiet one is heard", ARRIVES, || {
+        Ok((client.get(&format!("/api/v1/posts/{quiet}"))?.status == 200).then_some(()))
+    })?;
+    let held = client.get_json(&format!("/api/v1/threads/{thread}"))?["total"].as_u64();
+    ensure!(
+        held < Some(12),
+        "{held:?} posts of 10 kB in a budget of 60 kB"
+    );
+    // what is written here has no budget
+    reply(&b, &thread, "own words")?;
+    verified(&b)
 }
 
 #[test]

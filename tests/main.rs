@@ -17,6 +17,7 @@ mod node;
 mod offline;
 mod publish;
 mod scene;
+mod serving;
 mod webdriver;
 
 #[test]

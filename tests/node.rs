@@ -275,6 +275,14 @@ impl Node {
         Ok(self.setup.clone())
     }
 
+    /// Puts it to sleep, as a closed lid does, or wakes it up.
+    ///
+    /// # Errors
+    /// When the process isn't there.
+    pub fn sleep(&self, asleep: bool) -> Result<()> {
+        signal(if asleep { "STOP" } else { "CONT" }, self.pid)
+    }
+
     /// Asks it to stop; how it ended, and how long it took.
     ///
     /// # Errors

@@ -207,6 +207,43 @@ fn media_is_described_and_has_thumbnails() -> Result<()> {
 }
 
 #[test]
+fn an_unlisted_board_is_for_those_who_have_its_ticket() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let body = json!({"title": "Cellar", "unlisted": true});
+    let made = a.client()?.send_json("POST", "/api/v1/spaces", &body)?;
+    let board = crate::scene::Board {
+        space: text(&made, "space")?,
+        ticket: text(&made, "ticket")?,
+    };
+    let thread = thread(&a, &board, "Between us")?;
+    for path in [
+        format!("/t/{thread}"),
+        format!("/s/{}", board.space),
+        format!("/e/{thread}"),
+        format!("/ipfs/{thread}"),
+        format!("/api/v1/threads/{thread}"),
+        format!("/api/v1/posts/{thread}"),
+    ] {
+        let stranger = a.reader()?.get(&path)?;
+        ensure!(
+            (400..500).contains(&stranger.status),
+            "{path}: {}",
+            stranger.status
+        );
+        ensure!(!stranger.text().contains("Between us"), "{path}");
+    }
+    let front = a.reader()?.get("/")?.text() + &a.reader()?.get("/api/v1/threads")?.text();
+    ensure!(
+        !front.contains("Between us") && !front.contains("Cellar"),
+        "listed"
+    );
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+    Ok(())
+}
+
+#[test]
 fn a_node_stops_in_time_and_comes_back_with_everything() -> Result<()> {
     let scene = Scene::new()?;
     let a = scene.node("a")?;
