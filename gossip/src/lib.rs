@@ -7,17 +7,25 @@
 
 pub mod bounds;
 mod byte_string;
+mod event;
+mod jitter;
+pub mod live;
 mod memory;
 pub mod net;
+pub mod node;
 mod replica;
+pub mod schedule;
 mod scope;
 pub mod sync;
 #[cfg(test)]
 mod testing;
 
+pub use event::Event;
 pub use memory::MemoryReplica;
+pub use node::Node;
 pub use replica::{
     Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
     ReplicaError,
 };
+pub use schedule::Schedule;
 pub use scope::Scope;

@@ -71,8 +71,9 @@ impl Author {
         root: Option<EntryId>,
         parent: Option<&Entry<model::Unverified>>,
         time_ms: u64,
+        padding: usize,
     ) -> Packet {
-        let payload = payload(&format!("post at {time_ms}"));
+        let payload = payload(&format!("post at {time_ms}{}", "x".repeat(padding)));
         let header = Header {
             identity: Some(self.id),
             time_ms,
@@ -135,7 +136,7 @@ impl Forum {
         self.time_ms += 1;
         let packet = self
             .author(author)
-            .write(self.space, None, None, self.time_ms);
+            .write(self.space, None, None, self.time_ms, 0);
         self.roots.push(packet.id());
         self.tips.push(packet.clone());
         self.packets.push(packet.clone());
@@ -151,16 +152,16 @@ impl Forum {
             .find(|packet| packet.id() == root)
             .unwrap()
             .clone();
-        self.answer(thread, author, &first)
+        self.answer(thread, author, &first, 0)
     }
 
     /// A reply to the thread's latest post.
     pub fn chain(&mut self, thread: usize, author: usize) -> Packet {
         let tip = self.tips[thread].clone();
-        self.answer(thread, author, &tip)
+        self.answer(thread, author, &tip, 0)
     }
 
-    fn answer(&mut self, thread: usize, author: usize, to: &Packet) -> Packet {
+    fn answer(&mut self, thread: usize, author: usize, to: &Packet, padding: usize) -> Packet {
         self.time_ms += 1;
         let parent = Entry::decode(&to.entry).unwrap();
         let packet = self.author(author).write(
@@ -168,10 +169,17 @@ impl Forum {
             Some(self.roots[thread]),
             Some(&parent),
             self.time_ms,
+            padding,
         );
         self.tips[thread] = packet.clone();
         self.packets.push(packet.clone());
         packet
+    }
+
+    /// A reply too long for a gossip message.
+    pub fn long_reply(&mut self, thread: usize, author: usize) -> Packet {
+        let tip = self.tips[thread].clone();
+        self.answer(thread, author, &tip, 30_000)
     }
 
     fn author(&self, number: usize) -> &Author {

@@ -7,7 +7,7 @@ use model::{EndpointKey, EntryId, SpaceId};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::{Follow, Scope};
+use crate::{Event, Follow, Scope};
 
 /// Commands that may wait for the driver.
 pub(super) const COMMANDS: usize = 1_024;
@@ -24,49 +24,6 @@ pub struct Stopped;
 pub struct Published {
     /// Direct neighbours on the topics it went to.
     pub neighbors: usize,
-}
-
-/// What happened among peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Entries that the replica accepted or keeps pending, in order of arrival.
-    NewEntries {
-        /// Who delivered them.
-        peer: EndpointKey,
-        /// Their ids.
-        ids: Vec<EntryId>,
-    },
-    /// The first topic or connection shared with a peer.
-    PeerUp(EndpointKey),
-    /// The last one is gone.
-    PeerDown(EndpointKey),
-    /// A holding statement that was not known before.
-    HoldingReceived(Vec<u8>),
-    /// A session with a peer ended well.
-    Synced {
-        /// With whom.
-        peer: EndpointKey,
-        /// What.
-        scope: Scope,
-        /// Entries received.
-        received: u64,
-        /// Entries sent.
-        sent: u64,
-    },
-    /// A peer lied and is banned for a while.
-    Banned {
-        /// Who.
-        peer: EndpointKey,
-        /// What it did.
-        reason: String,
-    },
-    /// A peer's clock differs from ours by more than signing allows.
-    ClockDiffers {
-        /// Who.
-        peer: EndpointKey,
-        /// Its clock minus ours, milliseconds.
-        by_ms: i64,
-    },
 }
 
 /// How a peer is reached.

@@ -16,5 +16,7 @@ mod tests;
 mod transfer;
 
 pub use fault::{PeerFault, SessionError};
+pub(crate) use frame::packet_fits;
 pub use frame::{Answer, Frame, Hello, VERSION};
+pub(crate) use outline::digest_hash;
 pub use session::{News, Session};

@@ -6,9 +6,9 @@ use super::{
     Answer, Frame, PeerFault, SessionError,
     outline::{self, digest_hash},
     reconcile::Reconcile,
-    session::Desk,
+    session::{Desk, News},
 };
-use crate::{Digest, Fingerprint, Replica, ReplicaError, Scope, bounds};
+use crate::{Digest, Fingerprint, Follow, Replica, ReplicaError, Scope, bounds};
 
 #[derive(Debug, Default)]
 enum Stage {
@@ -18,7 +18,7 @@ enum Stage {
     /// A set is being reconciled, or entries are fetched by id.
     Open(Box<OpenScope>),
     /// The initiator has all it wants; we wait for the last of ours.
-    Closing,
+    Closing(Scope),
 }
 
 #[derive(Debug)]
@@ -36,6 +36,7 @@ struct OpenScope {
 #[derive(Debug, Default)]
 pub(super) struct Responder {
     stage: Stage,
+    counted: (u64, u64),
 }
 
 impl Responder {
@@ -45,9 +46,21 @@ impl Responder {
 
     /// Queues what the responder says by itself: that a scope is closed.
     pub fn advance(&mut self, desk: &mut Desk) {
-        if matches!(self.stage, Stage::Closing) && desk.transfer.is_idle() {
+        if !matches!(self.stage, Stage::Closing(_)) || !desk.transfer.is_idle() {
+            return;
+        }
+        if let Stage::Closing(scope) = std::mem::take(&mut self.stage) {
             desk.send(Frame::Closed);
-            self.stage = Stage::Idle;
+            let (received, sent) = (desk.transfer.received, desk.transfer.sent);
+            desk.news.push(News::Done {
+                scope,
+                received: received - self.counted.0,
+                sent: sent - self.counted.1,
+                unresolved: std::mem::take(&mut desk.transfer.missing)
+                    .into_iter()
+                    .collect(),
+            });
+            self.counted = (received, sent);
         }
     }
 
@@ -85,7 +98,9 @@ impl Responder {
                     .collect();
                 desk.send(Frame::Digests { digests });
             }
-            (Frame::Close, Stage::Open(_)) => self.stage = Stage::Closing,
+            (Frame::Close, Stage::Open(open)) => {
+                self.stage = Stage::Closing(open.scope.clone());
+            }
             _ => return Err(out_of_turn.into()),
         }
         Ok(())
@@ -167,7 +182,7 @@ fn standing(scope: &Scope, replica: &dyn Replica) -> Result<(bool, bool), Replic
         Scope::Entries => (true, false),
         Scope::Digests(space) => (
             replica.authority_fingerprint(*space)? != Fingerprint::EMPTY,
-            false,
+            replica.followed()?.contains(&Follow::Space(*space)),
         ),
         Scope::Threads { space, roots } => {
             let (mut held, mut wanted) = (false, false);
