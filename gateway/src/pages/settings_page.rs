@@ -42,7 +42,6 @@ pub(super) async fn show(mut visit: Visit) -> Result<Response, Failure> {
         frame: &visit.frame,
         profile: &profile,
         status: &status,
-        sessions: &[],
     })
 }
 

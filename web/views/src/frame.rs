@@ -2,7 +2,7 @@
 
 use crate::data::Author;
 use crate::emblem::Emblem;
-use crate::text::{query_value, short_id, visible};
+use crate::text::{short_id, visible};
 use crate::when::When;
 
 /// Colours, as the person chose them.
@@ -120,12 +120,6 @@ impl Frame {
     #[must_use]
     pub fn exact(&self, ms: &u64) -> When {
         When::exact(*ms, self.now_ms)
-    }
-
-    /// The sign-in page, coming back here.
-    #[must_use]
-    pub fn sign_in_path(&self) -> String {
-        format!("/signin?back={}", query_value(&self.path))
     }
 
     /// Whether the page is this one, for the navigation.

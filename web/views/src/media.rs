@@ -66,10 +66,15 @@ impl Media {
         self.availability.is_held()
     }
 
-    /// How much the player may load before somebody presses play: nothing that isn't held.
+    /// What the player may load before somebody presses play: of what isn't held, strangers
+    /// cause nothing to be fetched, the owner no more than its length.
     #[must_use]
-    pub fn preload(&self) -> &'static str {
-        if self.is_held() { "metadata" } else { "none" }
+    pub fn preload(&self, signed_in: bool) -> &'static str {
+        if signed_in || self.is_held() {
+            "metadata"
+        } else {
+            "none"
+        }
     }
 
     /// Size, playing time, dimensions.

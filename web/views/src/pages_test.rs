@@ -183,6 +183,10 @@ fn a_player_loads_nothing_that_is_not_held() {
     thread.posts[0].media[0].availability.held_bytes = 10;
     let html = thread_page(&thread, false);
     assert!(html.contains("preload=\"none\"") && html.contains("10 B of 1000 B here"));
+    assert!(
+        thread_page(&thread, true).contains("preload=\"metadata\""),
+        "the owner may ask for it"
+    );
     thread.posts[0].media[0].denied = true;
     let html = thread_page(&thread, false);
     assert!(!html.contains("<video") && html.contains("denylist"));

@@ -6,15 +6,6 @@ use crate::amount;
 use crate::data::{Profile, Status};
 use crate::frame::{Frame, Theme};
 
-/// A browser that is signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRow {
-    /// When it signed in.
-    pub since_ms: u64,
-    /// It is this one.
-    pub current: bool,
-}
-
 /// Profile, boards, sessions, storage.
 #[derive(Debug, Template)]
 #[template(path = "settings.html")]
@@ -25,8 +16,6 @@ pub struct SettingsPage<'a> {
     pub profile: &'a Profile,
     /// State of the node, for the quota.
     pub status: &'a Status,
-    /// Browsers that are signed in; empty when the gateway doesn't list them.
-    pub sessions: &'a [SessionRow],
 }
 
 impl SettingsPage<'_> {
