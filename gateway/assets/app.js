@@ -1,5 +1,4 @@
-// datt: what pages can do beyond forms and links. Each part stands alone: where one fails, the page
-// goes on as it came from the server.
+// What pages can do beyond forms and links. Where a part fails, the page goes on as it was served.
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -12,13 +11,12 @@ function make(tag, properties = {}, ...children) {
 	return element;
 }
 
-let toastTimer;
 /** A short message at the bottom. */
-function toast(text) {
+function toast(textContent) {
 	$(".toast")?.remove();
-	document.body.append(make("div", { className: "toast", role: "status", textContent: text }));
-	clearTimeout(toastTimer);
-	toastTimer = setTimeout(() => $(".toast")?.remove(), 4500);
+	const box = make("div", { className: "toast", role: "status", textContent });
+	document.body.append(box);
+	setTimeout(() => box.remove(), 4500);
 }
 
 /** What a refused request says, in its own words. */
@@ -118,7 +116,7 @@ function update(held, fresh) {
 	});
 }
 
-/** Calls back soon after events, never more often than every 300 ms. */
+/** Calls back with each event. */
 function listen(query, on) {
 	const source = new EventSource(`/api/v1/events${query}`);
 	for (const kind of ["insert", "update", "void", "unvoid", "purge", "reset"]) {
@@ -136,8 +134,10 @@ function liveThread(section) {
 		timer ??= setTimeout(() => {
 			timer = null;
 			running = running.then(refresh).catch(() => {});
-		}, 300);
+		}, 300 + $$(".post").length);
 	};
+	// Nobody announces that a node holds it all now: ask while this is the only one.
+	setInterval(() => document.hidden || !$(".where.alone") || soon(), 5000);
 	listen(`?root=${section.dataset.root}`, soon);
 	document.addEventListener("visibilitychange", () => document.hidden || soon());
 
@@ -151,9 +151,9 @@ function liveThread(section) {
 
 	const key = `seen:${section.dataset.root}`;
 	const seen = Number(store.get(key));
-	const times = $$(".post").map((post) => Number(post.dataset.ms));
-	if (seen) $$(".post").forEach((post) => post.classList.toggle("fresh", Number(post.dataset.ms) > seen && !$(":scope > summary .you", post)));
-	if (times.length) store.set(key, Math.max(...times, seen));
+	const posts = $$(".post");
+	if (seen) posts.forEach((post) => post.classList.toggle("fresh", post.dataset.ms > seen && !$(":scope > summary .you", post)));
+	if (posts[0]) store.set(key, Math.max(seen, ...posts.map((post) => post.dataset.ms)));
 }
 
 function liveList(section) {
@@ -162,8 +162,7 @@ function liveList(section) {
 		if (kind !== "insert" || data.table !== "post" || data.about || document.getElementById(data.row)) return;
 		fresh.add(data.row);
 		const words = fresh.size === 1 ? "1 new thread" : `${fresh.size} new threads`;
-		const link = make("a", { href: `${location.pathname}?sort=new`, textContent: words, className: "button small" });
-		$("#fresh")?.replaceChildren(link);
+		$("#fresh")?.replaceChildren(make("a", { href: "?sort=new", textContent: words, className: "button small" }));
 	});
 }
 
