@@ -283,7 +283,10 @@ impl Replica for MemoryReplica {
 
     fn lacking(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, ReplicaError> {
         let state = self.state();
-        let lacks = |id: &&EntryId| !state.entries.contains_key(*id);
+        let lacks = |id: &&EntryId| {
+            let stored = state.entries.get(*id);
+            stored.is_none_or(|stored| stored.packet.content == Content::Withheld)
+        };
         Ok(ids.iter().filter(lacks).copied().collect())
     }
 

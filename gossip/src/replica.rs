@@ -139,14 +139,15 @@ pub enum Outcome {
     Duplicate,
     /// Stored, but without effect until these arrive.
     Pending {
-        /// Entries to fetch by id: parents, grants, cuts.
+        /// Entries to fetch by id: parents, grants, cuts, and those whose payload is missing.
         entries: Vec<EntryId>,
         /// Authority logs to sync: the space's, the author's identity.
         authorities: Vec<SpaceId>,
     },
     /// Its time is too far ahead: kept until the clock has come there.
     HeldForFuture,
-    /// Malformed, badly signed, or a payload of another hash: whoever was asked for it lied.
+    /// Malformed, badly signed, or a payload of another hash: whoever was asked for it lied. Not for
+    /// entries that break a rule of their space: those are stored with their verdict, `Accepted`.
     Invalid {
         /// Why, for logs and the peer's page.
         reason: String,
@@ -264,8 +265,8 @@ pub trait Replica: Send + Sync + 'static {
     /// When the store fails.
     fn packets(&self, ids: &[EntryId]) -> Result<Vec<Option<Packet>>, ReplicaError>;
 
-    /// Those of the ids that should be sent to us: neither held nor remembered as refused; in the
-    /// order given.
+    /// Those of the ids that should be sent to us: not held and not remembered as refused, or held
+    /// without a payload that is still wanted; in the order given.
     ///
     /// # Errors
     /// When the store fails.
@@ -276,6 +277,19 @@ pub trait Replica: Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError>;
+
+    /// The same of an authority log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn lacking_authority_payloads(
+        &self,
+        space: SpaceId,
+        limit: usize,
+    ) -> Result<Vec<EntryId>, ReplicaError> {
+        let _ = (space, limit);
+        Ok(Vec::new())
+    }
 
     /// Verifies and stores; one outcome per packet. A batch may hold children before their parents.
     ///

@@ -327,7 +327,7 @@ mod tests {
             tries.push(now_ms);
             schedule.end(start.id, &Ending::Failed, now_ms);
         }
-        assert_eq!(tries.len() as u32, RETRIES + 1);
+        assert_eq!(u32::try_from(tries.len()), Ok(RETRIES + 1));
         let gaps: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps[7] > 10 * gaps[0], "{gaps:?}");
         schedule.add(peer(1), plan(0), now_ms);

@@ -19,6 +19,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(45);
 
 /// Unix milliseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver is where the clock enters the exchange"
+)]
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {

@@ -10,7 +10,7 @@ use super::{
     reconcile::Reconcile,
     session::{Desk, News},
 };
-use crate::{Digest, Replica, Scope, bounds};
+use crate::{Digest, Replica, ReplicaError, Scope, bounds};
 
 /// One item of the agenda.
 #[derive(Clone, Debug)]
@@ -451,22 +451,28 @@ impl Digests {
     }
 }
 
-/// Entries of a scope's threads whose payload is still wanted.
+/// Entries of a scope whose payload is still wanted.
 fn lacking_payloads(scope: &Scope, replica: &dyn Replica) -> Result<Vec<EntryId>, SessionError> {
     let mut ids = Vec::new();
-    if let Scope::Threads { roots, .. } = scope {
-        for root in roots {
-            let room = bounds::PAYLOADS_AGAIN - ids.len();
-            if room == 0 {
-                break;
-            }
-            ids.extend(
-                replica
-                    .lacking_payloads(*root, room)?
-                    .into_iter()
-                    .take(room),
-            );
+    let mut add = |of: &dyn Fn(usize) -> Result<Vec<EntryId>, ReplicaError>| {
+        let room = bounds::PAYLOADS_AGAIN.saturating_sub(ids.len());
+        if room > 0 {
+            ids.extend(of(room)?.into_iter().take(room));
         }
+        Ok::<(), ReplicaError>(())
+    };
+    match scope {
+        Scope::Threads { roots, .. } => {
+            for root in roots {
+                add(&|room| replica.lacking_payloads(*root, room))?;
+            }
+        }
+        Scope::Authorities(spaces) => {
+            for space in spaces {
+                add(&|room| replica.lacking_authority_payloads(*space, room))?;
+            }
+        }
+        Scope::Digests(_) | Scope::Entries => {}
     }
     Ok(ids)
 }

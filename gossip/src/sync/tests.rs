@@ -87,7 +87,7 @@ fn differences_move_both_ways_and_the_second_time_nothing_does() {
         (|_| true, |_| false),
         (|i| i % 2 == 0, |_| true),
         (|i| i % 3 == 0, |i| i % 3 != 0),
-        (|i| i < 150, |i| i < 20 || i >= 150),
+        (|i| i < 150, |i| !(20..150).contains(&i)),
     ];
     for (left, right) in table {
         let (a, b) = split(&forum, left, right);
