@@ -13,6 +13,8 @@ pub mod range;
 mod space;
 mod status;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod up;
 mod verify;
