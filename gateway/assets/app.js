@@ -37,12 +37,15 @@ const store = {
 };
 
 function themeToggle() {
-	const order = ["auto", "light", "dark"];
-	const button = make("button", { className: "icon theme", type: "button" });
 	const root = document.documentElement;
-	const label = () => { button.title = button.ariaLabel = `Colours: ${root.dataset.theme}`; };
+	const button = make("button", { className: "icon theme", type: "button" });
+	const other = () => {
+		const { theme } = root.dataset;
+		return theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches) ? "light" : "dark";
+	};
+	const label = () => { button.title = button.ariaLabel = `Switch to ${other()} colours`; };
 	button.onclick = () => {
-		root.dataset.theme = order[(order.indexOf(root.dataset.theme) + 1) % order.length];
+		root.dataset.theme = other();
 		document.cookie = `theme=${root.dataset.theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
 		label();
 	};
@@ -228,7 +231,6 @@ function uploads() {
 	}
 }
 
-/** Waits until no file of the form is under way. */
 async function whenSent(form) {
 	while (Number(form.dataset.sending ?? 0) > 0) await new Promise((next) => form.addEventListener("sent", next, { once: true }));
 }
@@ -306,7 +308,7 @@ function copying() {
 	});
 }
 
-const KEYS = { j: "Next", k: "Previous", p: "What it answers", t: "Top of the thread", x: "Fold or open", r: "Reply", a: "Vote up", z: "Vote down", "?": "This help" };
+const KEYS = { j: "Next", k: "Previous", p: "What it answers", t: "Top", x: "Fold or open", r: "Reply", a: "Vote up", z: "Vote down", "?": "This help" };
 
 function keys() {
 	const dialog = make("dialog", {}, make("h2", { textContent: "Keys" }),

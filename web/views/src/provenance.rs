@@ -156,8 +156,8 @@ fn name(entry: &Provenance) -> Fact {
 fn signature(entry: &Provenance) -> Fact {
     let meaning = if entry.signature_ok {
         format!(
-            "{} signed it with a key that never left their device. The signature was checked again just now, on this \
-             node. Nobody else can sign in this name without that key.",
+            "It carries the signature of a device key that belongs to {}. The signature was checked again just now, on \
+             this node. Without that key, nobody can sign in this name.",
             entry.author.shown()
         )
     } else {
