@@ -40,6 +40,7 @@ fn render(failure: &Failure, mut frame: Frame, signed_in: bool) -> Response {
     let status = failure.status();
     frame.title = title(failure.code, status).to_owned();
     frame.noindex = true;
+    frame.unknown_viewer = true;
     let page = ProblemPage {
         frame: &frame,
         status: status.as_u16(),

@@ -93,6 +93,8 @@ pub struct Frame {
     pub preview: Option<Preview>,
     /// Path of the page's Atom feed.
     pub feed: Option<String>,
+    /// Nobody looked whether somebody is signed in: the page offers nothing that depends on it.
+    pub unknown_viewer: bool,
     /// Page that search engines shall leave alone.
     pub noindex: bool,
 }

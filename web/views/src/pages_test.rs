@@ -421,7 +421,13 @@ fn empty_pages_say_what_to_do() {
         boards: &[],
         list,
     });
-    assert!(page.contains("Nothing here yet") && page.contains("/settings#join"));
+    assert!(page.contains("Make a board") && page.contains("/settings#join"));
+    let page = html(&FrontPage {
+        frame: &frame(false),
+        boards: &[],
+        list,
+    });
+    assert!(page.contains("Nothing here yet") && !page.contains("Make a board"));
 }
 
 #[test]
