@@ -1,7 +1,8 @@
 //! The files of the store's folder: where they are, how much they take, which belong to nobody.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs::DirEntry,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -9,10 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use iroh_blobs::store::fs::options::PathOptions;
+use iroh_blobs::{Hash, store::fs::options::PathOptions};
 use model::BlobId;
 
-use crate::{hash, quota::free_bytes, store::now};
+use crate::{hash, id, quota::free_bytes, store::now};
 
 /// Unit of the block count that the system reports, POSIX.
 const BLOCK_BYTES: u64 = 512;
@@ -68,23 +69,41 @@ impl Files {
         }
     }
 
-    /// Deletes temporary files that were last written before `oldest_write` began; all when there
-    /// is no running write. Those of a running write are younger than it.
-    pub(crate) fn remove_stale_temporaries(&self, oldest_write: Option<SystemTime>) {
-        let Ok(entries) = std::fs::read_dir(&self.paths.temp_path) else {
+    /// Deletes the files of all blobs that are not among those that the store has a record of. Only
+    /// while nothing is written.
+    pub(crate) fn remove_all_unrecorded(&self, recorded: &BTreeSet<BlobId>) {
+        let Ok(entries) = std::fs::read_dir(&self.paths.data_path) else {
             return;
         };
         for entry in entries.flatten() {
-            let changed = entry.metadata().and_then(|metadata| metadata.modified());
-            let is_stale = match (oldest_write, changed) {
-                (None, _) => true,
-                (Some(oldest), Ok(changed)) => changed + CLOCK_GRAIN < oldest,
-                (Some(_), Err(_)) => false,
-            };
-            if is_stale {
-                remove_if_there(&entry.path());
+            let path = entry.path();
+            let named = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse::<Hash>().ok());
+            if named.is_some_and(|hash| !recorded.contains(&id(hash))) {
+                remove_if_there(&path);
             }
         }
+    }
+
+    /// Temporary files of writes that are over: all when `oldest_write` is none, else those last
+    /// written before it began.
+    fn stale_temporaries(&self, oldest_write: Option<SystemTime>) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.paths.temp_path) else {
+            return Vec::new();
+        };
+        let is_stale = |entry: &DirEntry| match oldest_write {
+            None => true,
+            Some(oldest) => entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|changed| changed + CLOCK_GRAIN < oldest),
+        };
+        entries
+            .flatten()
+            .filter(is_stale)
+            .map(|entry| entry.path())
+            .collect()
     }
 
     /// Sets bytes aside that can be given back when the disk is full, so that the databases can
@@ -165,8 +184,22 @@ impl Writes {
         }
     }
 
-    pub(crate) fn oldest(&self) -> Option<SystemTime> {
-        self.lock().began.values().min().copied()
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().began.is_empty()
+    }
+
+    /// Deletes temporary files that no running write uses; says whether any write is running.
+    pub(crate) fn remove_stale_temporaries(&self, files: &Files) -> bool {
+        let (stale, is_busy) = {
+            // No write can begin while they are listed, so none of its files is among them.
+            let running = self.lock();
+            let oldest = running.began.values().min().copied();
+            (files.stale_temporaries(oldest), oldest.is_some())
+        };
+        for path in stale {
+            remove_if_there(&path);
+        }
+        is_busy
     }
 
     pub(crate) fn unsettle(&self) {

@@ -37,7 +37,7 @@ pub use holdings::HoldingsBook;
 pub use import::{ImportError, Imported};
 pub use keep::Keep;
 pub use progress::{Progress, ProgressSender, Stage, unwatched};
-pub use provide::{Gate, Provider, ProviderLimits, ProviderService, Sent};
+pub use provide::{Gate, Provider, ProviderLimits, ProviderProtocol, ProviderService, Sent};
 pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation, stored_bytes};
 pub use range::GROUP_BYTES;
 pub use source::{BlobSource, ReadError};

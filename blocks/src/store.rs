@@ -92,8 +92,6 @@ impl Blobs {
         let store = FsStore::load_with_opts(files.database(), store_options)
             .await
             .map_err(|error| failed(error.into_boxed_dyn_error()))?;
-        // Only now: the database's lock says that nobody else writes here.
-        files.remove_stale_temporaries(None);
         let blobs = Self(Arc::new(Inner {
             ledger: Mutex::new(Ledger::load(&files.ledger())),
             store,
@@ -104,6 +102,8 @@ impl Blobs {
             cache_max_bytes: options.cache_max_bytes,
             denied: RwLock::new(options.denied),
         }));
+        let recorded = blobs.list().await?.into_iter().collect();
+        blobs.files().remove_all_unrecorded(&recorded);
         blobs.measure().await?;
         Ok(blobs)
     }
@@ -408,7 +408,7 @@ impl Blobs {
     pub(crate) async fn tidy_after_failure(&self, blob: BlobId) {
         self.files().drop_ballast_if_full();
         let tidied = async {
-            if self.status(blob).await? == BlobStatus::Missing && self.writes().oldest().is_none() {
+            if self.status(blob).await? == BlobStatus::Missing && self.writes().is_idle() {
                 self.files().remove_unrecorded(blob);
             }
             self.settle().await
@@ -420,14 +420,12 @@ impl Blobs {
 
     /// Clears temporary files that nobody writes, and counts what the folder takes.
     pub(crate) async fn measure(&self) -> Result<(), StoreError> {
-        let oldest = self.writes().oldest();
-        if oldest.is_some() {
-            // What running writes have reserved is counted twice until they end.
-            self.writes().unsettle();
-        }
-        let files = self.files().clone();
+        let (files, writes) = (self.files().clone(), self.writes().clone());
         let measured = tokio::task::spawn_blocking(move || {
-            files.remove_stale_temporaries(oldest);
+            if writes.remove_stale_temporaries(&files) {
+                // What running writes have reserved is counted twice until they end.
+                writes.unsettle();
+            }
             files.lay_ballast();
             files.measure()
         })

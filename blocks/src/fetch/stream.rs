@@ -26,7 +26,7 @@ use super::{
     whole::Attempt,
 };
 use crate::{
-    BlobSource, Keep, ReadError, StoreError,
+    BlobSource, BlobStatus, Keep, ReadError, StoreError,
     quota::stored_bytes,
     range::{bytes_in, held_from, last_chunk},
 };
@@ -180,17 +180,27 @@ struct Reader {
 impl Reader {
     async fn run(mut self) {
         let read = self.read().await;
+        let blob = self.what.blob;
         if self.fetched
-            && let Err(error) = self.fetcher.finish(self.what.blob).await
+            && let Err(error) = self.note_fetched().await
         {
             tracing::warn!(target: "blocks::fetch", %error, "a finished read was not noted");
         }
         self.guard = None;
         if let Err(error) = read {
-            let error = self.fetcher.give_room_back(self.what.blob, error).await;
+            let error = self.fetcher.give_room_back(blob, error).await;
             // Nobody to tell when the reader has gone.
             self.tx.send(Err(error)).await.ok();
         }
+    }
+
+    /// A blob that became complete is kept for the reason given.
+    async fn note_fetched(&self) -> Result<(), FetchError> {
+        let (fetcher, blob) = (&self.fetcher, self.what.blob);
+        if let BlobStatus::Complete { .. } = fetcher.0.blobs.status(blob).await? {
+            fetcher.0.blobs.keep(blob, &self.options.keep).await?;
+        }
+        fetcher.finish(blob).await
     }
 
     async fn read(&mut self) -> Result<(), FetchError> {
@@ -242,11 +252,6 @@ impl Reader {
             Ok(room) => drop(room),
             Err(_) => return Ok(false),
         }
-        if !std::mem::replace(&mut self.fetched, true) {
-            let blobs = &self.fetcher.0.blobs;
-            blobs.keep(self.what.blob, &self.options.keep).await?;
-            blobs.keep(self.what.blob, &Keep::Partial).await?;
-        }
         let Some(addr) = self.providers.current().cloned() else {
             return Err(self.providers.exhausted(self.what.blob));
         };
@@ -291,6 +296,10 @@ impl Reader {
             .await
             .map_err(FetchError::from)?;
         let turn = lanes.turn(self.options.lane).await;
+        if !std::mem::replace(&mut self.fetched, true) {
+            let kept = blobs.keep(self.what.blob, &Keep::Partial).await;
+            kept.map_err(FetchError::from)?;
+        }
         let write = blobs.writes().begin();
         let mut clip = Clip {
             at: self.at,

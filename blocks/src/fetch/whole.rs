@@ -46,7 +46,6 @@ impl Fetcher {
             Some(size_bytes) => size_bytes,
             None => {
                 let _turn = self.0.lanes.turn(options.lane).await;
-                blobs.keep(blob, &Keep::Partial).await?;
                 let job = Job {
                     fetcher: self,
                     blob,
@@ -87,18 +86,23 @@ impl Fetcher {
         Ok((bytes_in(&missing, size_bytes) == 0).then_some(size_bytes))
     }
 
-    /// A fetch that filled the disk does not leave it full. Any other keeps what it got.
+    /// A fetch that filled the disk does not leave it full, and one that got nothing leaves no
+    /// trace. Any other keeps what it got.
     pub(super) async fn give_room_back(&self, blob: BlobId, error: FetchError) -> FetchError {
-        if !matches!(error, FetchError::Store(StoreError::DiskFull { .. })) {
-            return error;
-        }
         let blobs = &self.0.blobs;
+        let is_full = matches!(error, FetchError::Store(StoreError::DiskFull { .. }));
         let freed = async {
-            blobs.release(blob, &Keep::Partial).await?;
-            blobs.collect().await
+            if is_full {
+                blobs.release(blob, &Keep::Partial).await?;
+                return blobs.collect().await;
+            }
+            if blobs.status(blob).await? == BlobStatus::Missing {
+                blobs.release(blob, &Keep::Partial).await?;
+            }
+            Ok(())
         };
         if let Err(error) = freed.await {
-            tracing::warn!(target: "blocks::fetch", %error, "what filled the disk may stay");
+            tracing::warn!(target: "blocks::fetch", %error, "what a failed fetch left may stay");
         }
         error
     }
@@ -191,6 +195,9 @@ impl Job<'_> {
             .reserve(stored_bytes(missing_bytes))
             .await
             .map_err(FetchError::from)?;
+        // From here on, what arrives is kept across a crash.
+        let kept = blobs.keep(self.blob, &Keep::Partial).await;
+        kept.map_err(FetchError::from)?;
         let write = blobs.writes().begin();
         let done = self
             .segments(connection, what, &wanted, fetched_bytes)

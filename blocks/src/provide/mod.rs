@@ -11,7 +11,11 @@ use std::{
     },
 };
 
-use iroh::EndpointId;
+use iroh::{
+    EndpointId,
+    endpoint::Connection,
+    protocol::{AcceptError, ProtocolHandler},
+};
 use iroh_blobs::{
     BlobsProtocol,
     provider::events::{
@@ -76,6 +80,17 @@ pub struct Sent {
     pub peer: EndpointId,
 }
 
+/// Serves blobs, to be mounted at [`crate::ALPN`]. Unlike the handler that it wraps, it does not
+/// close the store when the router shuts down: that is [`Blobs::shutdown`]'s to do.
+#[derive(Clone, Debug)]
+pub struct ProviderProtocol(BlobsProtocol);
+
+impl ProtocolHandler for ProviderProtocol {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        self.0.accept(connection).await
+    }
+}
+
 /// What this node has sent; clones share it.
 #[derive(Clone, Debug)]
 pub struct Provider(Arc<Shared>);
@@ -103,7 +118,7 @@ impl Provider {
         blobs: &Blobs,
         gate: impl Gate,
         limits: ProviderLimits,
-    ) -> (BlobsProtocol, ProviderService, Self) {
+    ) -> (ProviderProtocol, ProviderService, Self) {
         let mask = EventMask {
             connected: ConnectMode::Intercept,
             get: RequestMode::InterceptLog,
@@ -113,7 +128,7 @@ impl Provider {
             throttle: ThrottleMode::None,
         };
         let (events, messages) = EventSender::channel(EVENTS, mask);
-        let protocol = BlobsProtocol::new(blobs.store(), Some(events));
+        let protocol = ProviderProtocol(BlobsProtocol::new(blobs.store(), Some(events)));
         let provider = Self(Arc::new(Shared {
             sent_bytes: AtomicU64::new(0),
             book: Mutex::default(),

@@ -284,6 +284,15 @@ async fn slow_and_empty_peers_are_no_liars() {
         panic!("{none:?}");
     };
     assert!(error.to_string().contains("does not have it"), "{error}");
+    assert!(
+        !pair
+            .taker
+            .blobs
+            .kept()
+            .await
+            .unwrap()
+            .contains_key(&missing)
+    );
     drop(gone_addr);
     hanging.stop().await;
     ending.stop().await;

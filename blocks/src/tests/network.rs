@@ -75,7 +75,7 @@ impl Node {
     pub(crate) async fn stop(self) {
         self.router.shutdown().await.unwrap();
         self.service.await.unwrap();
-        self.blobs.shutdown().await.ok();
+        self.blobs.shutdown().await.unwrap();
     }
 }
 

@@ -330,6 +330,25 @@ async fn a_file_that_was_only_touched_is_hashed_and_read() {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_without_a_record_is_cleared_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let bytes = noise("recorded", 50_000);
+    let keep = Keep::pin("x");
+    let blob = blobs.import_bytes(bytes.clone(), &keep).await.unwrap().blob;
+    let lost = blobs.files().data(BlobId::of(b"lost"));
+    blobs.shutdown().await.unwrap();
+    drop(blobs);
+    let temporary = dir.path().join("blobs/temp/1.temp");
+    for path in [&lost, &temporary] {
+        std::fs::write(path, [0; 1000]).unwrap();
+    }
+    let blobs = open(dir.path()).await;
+    assert!(!lost.exists() && !temporary.exists());
+    assert_eq!(read(&blobs, blob).await, bytes);
+}
+
+#[tokio::test]
 async fn a_store_can_be_open_once() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = open(dir.path()).await;
