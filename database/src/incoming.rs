@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, thread};
 
-use model::{EndpointKey, Entry, EntryError, Payload, PayloadError, PayloadId, Unverified, Verified};
+use model::{EndpointKey, Entry, EntryError, Payload, PayloadId, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -34,7 +34,25 @@ pub enum Content {
     /// Readable.
     Payload(Payload),
     /// The bytes are the ones the header names, but no payload: the author's fault.
-    Unreadable(PayloadError),
+    Unreadable(Vec<u8>),
+}
+
+impl Content {
+    /// The bytes, where there are some.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Withheld => None,
+            Self::Payload(payload) => Some(payload.bytes()),
+            Self::Unreadable(bytes) => Some(bytes),
+        }
+    }
+
+    pub(crate) fn into_payload(self) -> Option<Payload> {
+        match self {
+            Self::Payload(payload) => Some(payload),
+            Self::Withheld | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 /// A verified entry with what came beside it.
@@ -77,7 +95,7 @@ impl Incoming {
                 }
                 match Payload::decode(bytes) {
                     Ok(payload) => Content::Payload(payload),
-                    Err(error) => Content::Unreadable(error),
+                    Err(_) => Content::Unreadable(bytes.to_vec()),
                 }
             }
         };
@@ -120,7 +138,10 @@ pub fn verify_batch(packets: Vec<Packet>, source: Source) -> Vec<Result<Incoming
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = packets.len().div_ceil(cores).max(MIN_SHARE);
     if packets.len() <= share {
-        return packets.iter().map(|packet| verify_one(packet, source)).collect();
+        return packets
+            .iter()
+            .map(|packet| verify_one(packet, source))
+            .collect();
     }
     let mut results = Vec::with_capacity(packets.len());
     thread::scope(|scope| {

@@ -1,7 +1,14 @@
 //! The forum's views: derived from rows by the change, never by rescanning.
 
-use model::{BlobId, EntryId, IdentityId, SpaceId};
+mod change;
+pub(crate) mod column;
+mod order;
+mod read;
+
+use model::{BlobId, EntryId, IdentityId, Row, SpaceId};
 use serde::{Deserialize, Serialize};
+
+use crate::record::{Num, Record, Shown};
 
 /// Order of a list of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,4 +204,125 @@ pub struct Device {
     pub row: EntryId,
     /// When it was named.
     pub time_ms: u64,
+}
+
+/// Names of the tables that the views follow.
+pub(crate) struct ForumTables {
+    pub(crate) post: &'static str,
+    pub(crate) vote: &'static str,
+    pub(crate) revise: &'static str,
+    pub(crate) mark: &'static str,
+    pub(crate) board: &'static str,
+}
+
+pub(crate) const FORUM_TABLES: ForumTables = ForumTables {
+    post: "post",
+    vote: "vote",
+    revise: "revise",
+    mark: "mark",
+    board: "board",
+};
+
+pub(crate) const MARK_HIDE: u8 = 1;
+pub(crate) const MARK_LOCK: u8 = 2;
+pub(crate) const MARK_PIN: u8 = 4;
+pub(crate) const MARK_NSFW: u8 = 8;
+
+/// Characters of the body that stand for a title that isn't there.
+const TITLE_CHARS: usize = 80;
+
+/// What is kept about a post.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PostRecord {
+    num: Num,
+    author: IdentityId,
+    parent: Option<EntryId>,
+    shown: Shown,
+    score: i64,
+    edit: Option<Num>,
+    /// The row that hides it.
+    hide: Option<Num>,
+    marks: u8,
+    nsfw: bool,
+}
+
+impl PostRecord {
+    fn new(num: Num, record: &Record) -> Self {
+        Self {
+            num,
+            author: record.identity,
+            parent: None,
+            shown: Shown::Absent,
+            score: 0,
+            edit: None,
+            hide: None,
+            marks: 0,
+            nsfw: false,
+        }
+    }
+}
+
+/// What is kept about a thread: all that a list shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ThreadRecord {
+    num: Num,
+    pub(crate) space: SpaceId,
+    author: IdentityId,
+    title: String,
+    url: Option<String>,
+    pub(crate) time_ms: u64,
+    last_ms: u64,
+    pub(crate) score: i64,
+    replies: u64,
+    media: Option<Media>,
+    pub(crate) marks: u8,
+    nsfw: bool,
+    pub(crate) shown: Shown,
+    pub(crate) unlisted: bool,
+}
+
+impl ThreadRecord {
+    fn new(num: Num, record: &Record, unlisted: bool) -> Self {
+        Self {
+            num,
+            space: record.space,
+            author: record.identity,
+            title: String::new(),
+            url: None,
+            time_ms: record.time_ms,
+            last_ms: record.time_ms,
+            score: 0,
+            replies: 0,
+            media: None,
+            marks: 0,
+            nsfw: false,
+            shown: Shown::Absent,
+            unlisted,
+        }
+    }
+
+    /// Takes over what the row of the first post says.
+    fn describe(&mut self, row: &Row) {
+        let body = || column::text(row, "body").unwrap_or_default();
+        let words = || -> String { body().split_whitespace().collect::<Vec<_>>().join(" ") };
+        self.title = column::owned(row, "title")
+            .unwrap_or_else(|| words().chars().take(TITLE_CHARS).collect());
+        self.url = column::owned(row, "url");
+        self.media = column::media(row).into_iter().next();
+        self.nsfw = column::flag(row, "nsfw");
+    }
+}
+
+/// What is kept about a board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BoardRecord {
+    /// The row that describes it.
+    row: Option<Num>,
+    /// Threads listed.
+    threads: u64,
+}
+
+/// The time in a key of the posts' tree.
+pub(crate) fn time_in_post(key: &[u8]) -> Option<u64> {
+    key.get(33..41)?.try_into().ok().map(u64::from_be_bytes)
 }

@@ -41,7 +41,9 @@ impl View for MemoryView<'_> {
         if !is_span(&span) {
             return Ok(());
         }
-        let range = self.0.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(span);
+        let range = self
+            .0
+            .range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(span);
         let mut each = |(key, value): (&Vec<u8>, &Vec<u8>)| visit(&key[1..], value);
         // The flow only tells whether the visitor ended it early.
         let _ended = if reverse {

@@ -57,13 +57,13 @@ pub enum Tree {
     Authors = 13,
     /// (what is awaited, local number) → nothing.
     Waiting = 14,
-    /// (class, local number) → bytes that wait.
+    /// (class, local number) → nothing: what waits, oldest first.
     Backlog = 15,
     /// (time, local number) → nothing: ahead of the clock.
     Held = 16,
     /// Budget counters.
     Usage = 17,
-    /// (identity, device, local number) → nothing: valid rows that name devices.
+    /// (identity, device, local number) → nothing: rows that name devices, and whether they are disputed.
     Devices = 18,
     /// (space, table, key, depth, id) → local number.
     Keyed = 19,
@@ -83,11 +83,13 @@ pub enum Tree {
     ByAuthor = 26,
     /// Space → facts of the board.
     Boards = 27,
+    /// Payload id → local number of an entry that has it.
+    PayloadIds = 28,
 }
 
 impl Tree {
     /// All of them, ascending.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::System,
         Self::Ids,
         Self::Entries,
@@ -116,6 +118,7 @@ impl Tree {
         Self::Votes,
         Self::ByAuthor,
         Self::Boards,
+        Self::PayloadIds,
     ];
 
     /// The key as it lies on disk.

@@ -8,8 +8,7 @@ use std::{
 
 use redb::{
     CommitError, CompactionError, Database, DatabaseError, Durability as RedbDurability,
-    ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
-    TransactionError,
+    ReadOnlyTable, ReadableDatabase, StorageError, TableDefinition, TableError, TransactionError,
 };
 
 use super::{Batch, Bounds, Durability, Store, StoreError, Tree, View, Visit, guarded, is_span};
@@ -30,12 +29,17 @@ impl RedbStore {
     /// When it is in use, damaged, or the system refuses.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         guarded(path, || {
-            let fail = Failure { act: "opening", path };
+            let fail = Failure {
+                act: "opening",
+                path,
+            };
             let database = Database::builder()
                 .set_cache_size(cache_bytes)
                 .create(path)
                 .map_err(|error| fail.database(error))?;
-            let write = database.begin_write().map_err(|error| fail.transaction(error))?;
+            let write = database
+                .begin_write()
+                .map_err(|error| fail.transaction(error))?;
             write.open_table(TABLE).map_err(|error| fail.table(error))?;
             write.commit().map_err(|error| fail.commit(error))?;
             Ok(Self {
@@ -46,18 +50,25 @@ impl RedbStore {
     }
 
     fn failure(&self, act: &'static str) -> Failure<'_> {
-        Failure { act, path: &self.path }
+        Failure {
+            act,
+            path: &self.path,
+        }
     }
 
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
         let fail = self.failure("writing");
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let mut write = database.begin_write().map_err(|error| fail.transaction(error))?;
+        let mut write = database
+            .begin_write()
+            .map_err(|error| fail.transaction(error))?;
         let kind = match durability {
             Durability::Durable => RedbDurability::Immediate,
             Durability::Relaxed => RedbDurability::None,
         };
-        write.set_durability(kind).map_err(|error| fail.backend(&error))?;
+        write
+            .set_durability(kind)
+            .map_err(|error| fail.backend(&error))?;
         {
             let mut table = write.open_table(TABLE).map_err(|error| fail.table(error))?;
             for (key, value) in batch.writes() {
@@ -79,7 +90,10 @@ struct RedbView<'a> {
 
 impl View for RedbView<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let fail = Failure { act: "reading", path: self.path };
+        let fail = Failure {
+            act: "reading",
+            path: self.path,
+        };
         guarded(self.path, || {
             let found = self
                 .table
@@ -96,7 +110,10 @@ impl View for RedbView<'_> {
         reverse: bool,
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        let fail = Failure { act: "reading", path: self.path };
+        let fail = Failure {
+            act: "reading",
+            path: self.path,
+        };
         let span = tree.span(bounds);
         if !is_span(&span) {
             return Ok(());
@@ -109,7 +126,11 @@ impl View for RedbView<'_> {
         })?;
         loop {
             let next = guarded(self.path, || {
-                let next = if reverse { range.next_back() } else { range.next() };
+                let next = if reverse {
+                    range.next_back()
+                } else {
+                    range.next()
+                };
                 next.transpose().map_err(|error| fail.storage(error))
             })?;
             let Some((key, value)) = next else {
@@ -135,9 +156,14 @@ impl Store for RedbStore {
         let fail = self.failure("reading");
         guarded(&self.path, || {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-            let read = database.begin_read().map_err(|error| fail.transaction(error))?;
+            let read = database
+                .begin_read()
+                .map_err(|error| fail.transaction(error))?;
             let table = read.open_table(TABLE).map_err(|error| fail.table(error))?;
-            Ok(Box::new(RedbView { path: &self.path, table }) as Box<dyn View + '_>)
+            Ok(Box::new(RedbView {
+                path: &self.path,
+                table,
+            }) as Box<dyn View + '_>)
         })
     }
 
@@ -146,7 +172,9 @@ impl Store for RedbStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        guarded(&self.path, || self.write(&Batch::default(), Durability::Durable))
+        guarded(&self.path, || {
+            self.write(&Batch::default(), Durability::Durable)
+        })
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
@@ -158,7 +186,10 @@ impl Store for RedbStore {
     fn compact(&self) -> Result<bool, StoreError> {
         let fail = self.failure("compacting");
         guarded(&self.path, || {
-            let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            let mut database = self
+                .database
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             match database.compact() {
                 Ok(done) => Ok(done),
                 Err(CompactionError::Storage(error)) => Err(fail.storage(error)),
@@ -185,7 +216,10 @@ impl Failure<'_> {
     }
 
     fn corrupt(&self, reason: String) -> StoreError {
-        StoreError::Corrupt { path: self.path.to_owned(), reason }
+        StoreError::Corrupt {
+            path: self.path.to_owned(),
+            reason,
+        }
     }
 
     fn storage(&self, error: StorageError) -> StoreError {
@@ -206,7 +240,9 @@ impl Failure<'_> {
 
     fn database(&self, error: DatabaseError) -> StoreError {
         match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: self.path.to_owned() },
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
+                path: self.path.to_owned(),
+            },
             DatabaseError::Storage(error) => self.storage(error),
             error => self.corrupt(error.to_string()),
         }

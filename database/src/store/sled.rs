@@ -80,8 +80,11 @@ impl View for SledView<'_> {
         let mut range = self.store.db.range::<Vec<u8>, _>(span);
         loop {
             let next = guarded(path, || {
-                let next: Option<Result<(IVec, IVec), sled::Error>> =
-                    if reverse { range.next_back() } else { range.next() };
+                let next: Option<Result<(IVec, IVec), sled::Error>> = if reverse {
+                    range.next_back()
+                } else {
+                    range.next()
+                };
                 next.transpose()
                     .map_err(|error| failure("reading", path, error))
             })?;
@@ -102,7 +105,10 @@ impl Store for SledStore {
 
     fn view(&self) -> Result<Box<dyn View + '_>, StoreError> {
         let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Box::new(SledView { store: self, _gate: gate }))
+        Ok(Box::new(SledView {
+            store: self,
+            _gate: gate,
+        }))
     }
 
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
@@ -152,7 +158,10 @@ fn failure(act: &'static str, path: &Path, error: sled::Error) -> StoreError {
             path: path_owned,
             reason: format!("corruption at {at:?}"),
         },
-        sled::Error::Unsupported(reason) => StoreError::Corrupt { path: path_owned, reason },
+        sled::Error::Unsupported(reason) => StoreError::Corrupt {
+            path: path_owned,
+            reason,
+        },
         sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
             StoreError::InUse { path: path_owned }
         }

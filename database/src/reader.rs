@@ -1,0 +1,507 @@
+//! Reading one consistent state.
+
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+use model::{DeviceKey, Entry, EntryId, IdentityId, PayloadId, Row, SpaceId, Verified};
+
+use crate::{
+    Cursor, DatabaseError, Digest, Equivocation, Event, EventPage, Fingerprint, Missing, Packet,
+    PayloadState, Reason, Scope, Source, SpaceInfo, Verdict,
+    gate::{still_missing, time_in_item},
+    record::{Num, Record, decode, feed_prefix, id_at_end, num_at_end, num_key},
+    rows::{current_rows, fold_value},
+    store::{Tree, View},
+    txn::{COUNTERS, Counters, ScopeState, row_from_store, scan, scan_with},
+};
+
+/// What is known about an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryState {
+    /// The entry.
+    pub id: EntryId,
+    /// Where it stands.
+    pub verdict: Verdict,
+    /// Why it is invalid.
+    pub reason: Option<Reason>,
+    /// What it waits for.
+    pub missing: Vec<Missing>,
+    /// Its space; a genesis names its own.
+    pub space: SpaceId,
+    /// Its author; the genesis of an identity names its own.
+    pub identity: IdentityId,
+    /// Device that signed it.
+    pub device: DeviceKey,
+    /// Its thread (a first post names itself); none in an authority log.
+    pub root: Option<EntryId>,
+    /// Its table.
+    pub table: String,
+    /// When, by the author's clock.
+    pub time_ms: u64,
+    /// Its causal depth.
+    pub depth: u64,
+    /// Its place in the feed.
+    pub seq: u64,
+    /// Whether its payload is at hand.
+    pub payload: PayloadState,
+    /// Entry and payload, bytes.
+    pub size_bytes: u64,
+    /// How it came here.
+    pub source: Source,
+    /// When it came here, by the own clock.
+    pub received_ms: u64,
+}
+
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries, whatever their verdict.
+    pub entries: u64,
+    /// Payloads.
+    pub payloads: u64,
+    /// Entries that wait for something.
+    pub pending: u64,
+    /// Entries ahead of the clock.
+    pub held: u64,
+    /// Threads listed.
+    pub threads: u64,
+    /// Forked feeds.
+    pub forks: u64,
+}
+
+/// One consistent, short-lived state with all queries.
+pub struct Reader<'a> {
+    pub(crate) view: Box<dyn View + 'a>,
+    spaces: Arc<BTreeMap<SpaceId, Arc<SpaceInfo>>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        view: Box<dyn View + 'a>,
+        spaces: Arc<BTreeMap<SpaceId, Arc<SpaceInfo>>>,
+    ) -> Self {
+        Self { view, spaces }
+    }
+
+    pub(crate) fn num_of(&self, id: &EntryId) -> Result<Option<Num>, DatabaseError> {
+        self.value(Tree::Ids, id.as_bytes(), "number")
+    }
+
+    pub(crate) fn record(&self, num: Num) -> Result<Record, DatabaseError> {
+        self.value(Tree::Records, &num_key(num), "record")?
+            .ok_or(DatabaseError::Damaged { what: "record" })
+    }
+
+    pub(crate) fn record_of(&self, id: &EntryId) -> Result<Option<(Num, Record)>, DatabaseError> {
+        match self.num_of(id)? {
+            Some(num) => Ok(Some((num, self.record(num)?))),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn value<T: serde::de::DeserializeOwned>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, DatabaseError> {
+        match self.view.get(tree, key)? {
+            Some(bytes) => decode(what, &bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether an entry is held, whatever its verdict.
+    ///
+    /// # Errors
+    /// When the store can't be read; so for all that follow.
+    pub fn has(&self, id: &EntryId) -> Result<bool, DatabaseError> {
+        Ok(self.view.get(Tree::Ids, id.as_bytes())?.is_some())
+    }
+
+    /// An entry.
+    ///
+    /// # Errors
+    /// When the store can't be read or is damaged.
+    pub fn entry(&self, id: &EntryId) -> Result<Option<Entry<Verified>>, DatabaseError> {
+        let Some(packet) = self.entry_bytes(id)? else {
+            return Ok(None);
+        };
+        Entry::from_store(*id, &packet)
+            .map(Some)
+            .map_err(|_| DatabaseError::Damaged { what: "entry" })
+    }
+
+    fn entry_bytes(&self, id: &EntryId) -> Result<Option<Vec<u8>>, DatabaseError> {
+        match self.num_of(id)? {
+            Some(num) => Ok(self.view.get(Tree::Entries, &num_key(num))?),
+            None => Ok(None),
+        }
+    }
+
+    /// An entry's bytes and, where held, its payload's.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn packet(&self, id: &EntryId) -> Result<Option<Packet>, DatabaseError> {
+        let Some(num) = self.num_of(id)? else {
+            return Ok(None);
+        };
+        let Some(entry) = self.view.get(Tree::Entries, &num_key(num))? else {
+            return Ok(None);
+        };
+        let payload = self.view.get(Tree::Payloads, &num_key(num))?;
+        Ok(Some(Packet { entry, payload }))
+    }
+
+    /// A payload's bytes by its own name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn payload_block(&self, id: &PayloadId) -> Result<Option<Vec<u8>>, DatabaseError> {
+        let num: Option<Num> = self.value(Tree::PayloadIds, id.as_bytes(), "number")?;
+        match num {
+            Some(num) => Ok(self.view.get(Tree::Payloads, &num_key(num))?),
+            None => Ok(None),
+        }
+    }
+
+    /// An entry's row, where its payload is held and readable.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn row(&self, id: &EntryId) -> Result<Option<Row>, DatabaseError> {
+        match self.num_of(id)? {
+            Some(num) => self.row_by_num(num),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn row_by_num(&self, num: Num) -> Result<Option<Row>, DatabaseError> {
+        let bytes = self.view.get(Tree::Payloads, &num_key(num))?;
+        Ok(bytes.and_then(|bytes| row_from_store(&bytes)))
+    }
+
+    /// What is known about an entry.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn state(&self, id: &EntryId) -> Result<Option<EntryState>, DatabaseError> {
+        let Some((_, record)) = self.record_of(id)? else {
+            return Ok(None);
+        };
+        Ok(Some(EntryState {
+            id: record.id,
+            verdict: record.verdict,
+            space: record.space,
+            identity: record.identity,
+            device: record.device,
+            root: record.thread(),
+            time_ms: record.time_ms,
+            depth: record.depth,
+            seq: record.seq,
+            payload: record.payload_state,
+            size_bytes: record.size_bytes,
+            source: record.source,
+            received_ms: record.received_ms,
+            table: record.table,
+            reason: record.reason,
+            missing: still_missing(&*self.view, record.missing)?,
+        }))
+    }
+
+    /// How much is held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn counts(&self) -> Result<Counts, DatabaseError> {
+        let counters = self.counters()?;
+        Ok(Counts {
+            entries: counters.entries,
+            payloads: counters.payloads,
+            pending: counters.pending,
+            held: counters.held,
+            threads: counters.threads,
+            forks: counters.forks,
+        })
+    }
+
+    fn counters(&self) -> Result<Counters, DatabaseError> {
+        Ok(self
+            .value(Tree::System, COUNTERS, "counters")?
+            .unwrap_or_default())
+    }
+
+    /// All well-formed, signed entries of a scope, whatever their verdict: time and id, ascending.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn items(&self, scope: &Scope) -> Result<Vec<(u64, EntryId)>, DatabaseError> {
+        let mut items = Vec::new();
+        scan_with(
+            &*self.view,
+            Tree::Items,
+            &scope.key(),
+            None,
+            false,
+            &mut |key, _| {
+                items.extend(time_in_item(key).zip(id_at_end(key)));
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(items)
+    }
+
+    /// Fingerprint of [`Reader::items`]; the default for a scope that nothing is held of.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn fingerprint(&self, scope: &Scope) -> Result<Fingerprint, DatabaseError> {
+        let state: Option<ScopeState> = self.value(Tree::Scopes, &scope.key(), "scope")?;
+        Ok(state.unwrap_or_default().fingerprint)
+    }
+
+    /// A thread in one line.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn digest(&self, root: &EntryId) -> Result<Option<Digest>, DatabaseError> {
+        let state: Option<ScopeState> =
+            self.value(Tree::Scopes, &Scope::Thread(*root).key(), "scope")?;
+        Ok(state.map(|state| Digest {
+            last_ms: state.last_ms,
+            root: *root,
+            fingerprint: state.fingerprint,
+        }))
+    }
+
+    /// Threads of a space whose first post stands, last changed first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn digests(&self, space: &SpaceId, limit: usize) -> Result<Vec<Digest>, DatabaseError> {
+        scan(&*self.view, Tree::Digests, space.as_bytes(), true, limit)?
+            .iter()
+            .map(|(key, value)| {
+                let broken = DatabaseError::Damaged { what: "digest" };
+                let time = key.get(32..40).and_then(|bytes| bytes.try_into().ok());
+                let (Some(time), Some(root)) = (time, id_at_end(key)) else {
+                    return Err(broken);
+                };
+                Ok(Digest {
+                    last_ms: u64::from_be_bytes(time),
+                    root,
+                    fingerprint: decode("digest", value)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The space that a held entry belongs to.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn space_of(&self, id: &EntryId) -> Result<Option<SpaceId>, DatabaseError> {
+        Ok(self.record_of(id)?.map(|(_, record)| record.space))
+    }
+
+    /// Identities that wrote in a thread.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn authors(&self, root: &EntryId) -> Result<Vec<IdentityId>, DatabaseError> {
+        let found = scan(
+            &*self.view,
+            Tree::Authors,
+            root.as_bytes(),
+            false,
+            usize::MAX,
+        )?;
+        Ok(found
+            .iter()
+            .filter_map(|(key, _)| id_at_end(key).map(IdentityId::from))
+            .collect())
+    }
+
+    /// What pending entries wait for, at most `limit`: entries and payloads that are not held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn missing(&self, limit: usize) -> Result<Vec<Missing>, DatabaseError> {
+        let mut nums = Vec::new();
+        scan_with(
+            &*self.view,
+            Tree::Waiting,
+            &[],
+            None,
+            false,
+            &mut |key, _| {
+                nums.extend(num_at_end(key));
+                if nums.len() < limit.saturating_mul(4) {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        nums.sort_unstable();
+        nums.dedup();
+        let mut missing = Vec::new();
+        for num in nums {
+            missing.extend(still_missing(&*self.view, self.record(num)?.missing)?);
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        missing.truncate(limit);
+        Ok(missing)
+    }
+
+    /// Forks, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn equivocations(&self, limit: usize) -> Result<Vec<Equivocation>, DatabaseError> {
+        scan(&*self.view, Tree::Forks, &[], false, limit)?
+            .iter()
+            .map(|(_, value)| decode("fork", value))
+            .collect()
+    }
+
+    /// The fork of one feed.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn equivocation(
+        &self,
+        space: &SpaceId,
+        device: &DeviceKey,
+    ) -> Result<Option<Equivocation>, DatabaseError> {
+        let key = crate::record::join(&[space.as_bytes(), device.as_bytes()]);
+        self.value(Tree::Forks, &key, "fork")
+    }
+
+    /// The newest entry of a feed, and its place.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn feed_head(
+        &self,
+        space: &SpaceId,
+        device: &DeviceKey,
+    ) -> Result<Option<(u64, EntryId)>, DatabaseError> {
+        let found = scan(
+            &*self.view,
+            Tree::Feeds,
+            &feed_prefix(space, device),
+            true,
+            1,
+        )?;
+        let Some((_, nums)) = found.first() else {
+            return Ok(None);
+        };
+        let nums: Vec<Num> = decode("feed", nums)?;
+        let Some(num) = nums.first() else {
+            return Ok(None);
+        };
+        let record = self.record(*num)?;
+        Ok(Some((record.seq, record.id)))
+    }
+
+    /// What the genesis of a settled, sound space says.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn space(&self, space: &SpaceId) -> Result<Option<Arc<SpaceInfo>>, DatabaseError> {
+        if let Some(info) = self.spaces.get(space) {
+            return Ok(Some(Arc::clone(info)));
+        }
+        let Some((num, record)) = self.record_of(&space.entry())? else {
+            return Ok(None);
+        };
+        if !record.is_genesis() || !matches!(record.verdict, Verdict::Valid | Verdict::Disputed) {
+            return Ok(None);
+        }
+        let (Some(entry), Some(row)) = (self.entry(&record.id)?, self.row_by_num(num)?) else {
+            return Err(DatabaseError::Damaged { what: "genesis" });
+        };
+        SpaceInfo::read(&record, entry.header().schema, &row)
+            .map(|info| Some(Arc::new(info)))
+            .map_err(|_| DatabaseError::Damaged { what: "genesis" })
+    }
+
+    /// The rows that count in a keyed table of a space.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn rows(&self, space: &SpaceId, table: &str) -> Result<Vec<(EntryId, Row)>, DatabaseError> {
+        let mut rows = Vec::new();
+        for num in current_rows(&*self.view, space, table)? {
+            let id = self.record(num)?.id;
+            rows.extend(self.row_by_num(num)?.map(|row| (id, row)));
+        }
+        Ok(rows)
+    }
+
+    /// The sum of a fold for a row.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn fold(&self, name: &str, of: &EntryId) -> Result<i64, DatabaseError> {
+        fold_value(&*self.view, of, name)
+    }
+
+    /// The newest event.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn cursor(&self) -> Result<Cursor, DatabaseError> {
+        let counters = self.counters()?;
+        Ok(Cursor {
+            epoch: counters.epoch,
+            seq: counters.last_event,
+        })
+    }
+
+    /// Events after a cursor.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn events_since(&self, cursor: Cursor, limit: usize) -> Result<EventPage, DatabaseError> {
+        let counters = self.counters()?;
+        let now = Cursor {
+            epoch: counters.epoch,
+            seq: counters.last_event,
+        };
+        if cursor.epoch != now.epoch || cursor.seq > now.seq || cursor.seq < counters.dropped_events
+        {
+            return Ok(EventPage {
+                events: Vec::new(),
+                next: now,
+                reset: true,
+            });
+        }
+        let mut found = Vec::new();
+        scan_with(
+            &*self.view,
+            Tree::Events,
+            &[],
+            Some(&num_key(cursor.seq)),
+            false,
+            &mut |_, value| {
+                if found.len() == limit {
+                    return ControlFlow::Break(());
+                }
+                found.push(value.to_vec());
+                ControlFlow::Continue(())
+            },
+        )?;
+        let events = found
+            .iter()
+            .map(|bytes| decode("event", bytes))
+            .collect::<Result<Vec<Event>, _>>()?;
+        Ok(EventPage {
+            next: events.last().map_or(cursor, |event| event.cursor),
+            events,
+            reset: false,
+        })
+    }
+}
