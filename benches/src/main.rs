@@ -6,6 +6,7 @@
 
 mod files;
 mod import;
+mod ingest;
 mod latency;
 mod memory;
 mod pages;
@@ -32,10 +33,11 @@ use crate::stage::Stage;
 /// A measurement: its name, and what carries it out.
 type Measurement = (&'static str, fn(&Stage) -> Result<()>);
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
     ("transfer", transfer::run),
     ("import", import::run),
     ("memory", memory::run),
+    ("ingest", ingest::run),
     ("latency", latency::run),
     ("late-joiner", pages::late_joiner),
     ("ranges", ranges::run),
