@@ -65,6 +65,7 @@ impl Txn<'_> {
         }
         if record.scope.is_some() && needs_payload(&record) {
             ground.missing.push(Missing::Payload(record.id));
+            ground.awaits.push(Await::Entry(record.id));
         }
         if !ground.awaits.is_empty() || !ground.missing.is_empty() {
             return Ok(Judgement::Pending {

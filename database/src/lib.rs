@@ -25,6 +25,8 @@ mod rows;
 pub mod schema;
 mod scope;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod txn;
 mod verdict;
 mod verify;
