@@ -1,1 +1,24 @@
 //! The datt node.
+
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod core;
+pub mod data_folder;
+pub mod endpoint;
+pub mod flow;
+pub mod follows;
+pub mod holdings;
+pub mod identity;
+pub mod media;
+#[cfg(test)]
+mod mutation;
+pub mod node;
+pub mod pins;
+pub mod port;
+pub mod replica;
+pub mod service;
+pub mod storage;
+pub mod traffic;
+pub mod upkeep;
+pub mod wants;

@@ -1,0 +1,110 @@
+//! ingest → announce: entries to the topics they belong on, and statements of what is held.
+
+use std::sync::Arc;
+
+use gossip::HoldingOutcome;
+use model::{EntryId, Holding, Item, limits};
+
+use super::{fetch, publish};
+use crate::{
+    clock::now_ms,
+    core::Core,
+    holdings::{HeldPost, Holdings},
+};
+
+/// Gossips entries that were just stored.
+pub async fn entries(core: &Core, ids: Vec<EntryId>) {
+    match core.gossip.publish(ids.clone()).await {
+        Ok(published) => {
+            let peers = u32::try_from(published.neighbors).unwrap_or(u32::MAX);
+            for id in ids {
+                core.note_sent(id, peers);
+            }
+        }
+        Err(error) => tracing::debug!(%error, "not announced"),
+    }
+}
+
+/// States that a post is held in full, if it is: entry, payload and all of its media.
+pub async fn post_held(core: &Arc<Core>, post: EntryId) {
+    let Some(held) = held_in_full(core, post).await else {
+        return;
+    };
+    let time_ms = now_ms();
+    if !Core::lock(&core.holdings).hold(post, held.clone(), time_ms) {
+        return;
+    }
+    let mut items = vec![Item::Post(post)];
+    items.extend(held.blobs.iter().map(|blob| Item::Blob(*blob)));
+    items.truncate(limits::HOLDING_ITEMS);
+    let until_ms = Holdings::until_ms(time_ms);
+    let statement = match Holding::sign(&core.endpoint_secret, items, time_ms, until_ms) {
+        Ok(statement) => statement,
+        Err(error) => {
+            tracing::warn!(%post, %error, "cannot state what is held");
+            return;
+        }
+    };
+    Core::lock(&core.holdings).note(Some(held.root), &statement, time_ms);
+    let statements = vec![(Some(held.root), statement.bytes().to_vec())];
+    if let Err(error) = core.gossip.announce_holdings(held.space, statements).await {
+        tracing::debug!(%error, "holding not announced");
+    }
+}
+
+async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<HeldPost> {
+    let found = core.store("read a post", move |database| {
+        let reader = database.read()?;
+        reader.post(&post, None)
+    });
+    let found = found.await.ok()??;
+    if found.withheld || found.erased {
+        return None;
+    }
+    let media = publish::media_of(&found);
+    let mut blobs = Vec::new();
+    for medium in &media.media {
+        for blob in std::iter::once(&medium.blob).chain(&medium.small) {
+            if !fetch::is_held(core, *blob).await {
+                return None;
+            }
+            blobs.push(*blob);
+        }
+    }
+    Some(HeldPost {
+        space: found.space,
+        root: found.root,
+        blobs,
+    })
+}
+
+/// Renews statements whose time is half over, for as long as they are still true.
+pub async fn renew(core: &Arc<Core>) {
+    let due = Core::lock(&core.holdings).due(now_ms());
+    for (post, _) in due {
+        if held_in_full(core, post).await.is_some() {
+            post_held(core, post).await;
+        } else {
+            Core::lock(&core.holdings).unhold(&post);
+        }
+    }
+}
+
+/// Takes a peer's statement; media that we want and it has are tried at once.
+pub fn holding_received(core: &Core, root: Option<EntryId>, holding: &Holding) -> HoldingOutcome {
+    let time_ms = now_ms();
+    let fresh = Core::lock(&core.holdings).note(root, holding, time_ms);
+    if fresh.is_empty() {
+        return HoldingOutcome::Known;
+    }
+    let mut wanted = false;
+    for item in &fresh {
+        if let Item::Blob(blob) = item {
+            wanted |= Core::lock(&core.wants).offered(blob, holding.endpoint(), time_ms);
+        }
+    }
+    if wanted {
+        core.wants_changed.notify_one();
+    }
+    HoldingOutcome::Fresh
+}

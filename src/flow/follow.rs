@@ -1,0 +1,274 @@
+//! peer fetches: what arrives on followed boards, and the media that policy asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use blocks::Keep;
+use database::forum::{self, Sort};
+use gateway::api::types::PinMedia;
+use gossip::net::Event;
+use model::{EndpointKey, EntryId, SpaceId};
+use tokio::{sync::broadcast, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    announce,
+    fetch::{self, Medium, Policy, PostMedia},
+    publish,
+};
+use crate::{
+    clock::now_ms,
+    core::{Arrival, Core},
+    follows::KnownPeer,
+    pins::{Promise, Target},
+    service::pinning,
+    upkeep,
+};
+
+/// Threads and posts of each that a look over recent media goes through.
+const RECENT_THREADS: usize = 200;
+const RECENT_POSTS: usize = 200;
+/// Largest picture of a person or a board that is fetched unasked.
+const PICTURE_BYTES: u64 = 2 << 20;
+
+/// Runs until cancelled.
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
+    let mut events = core.gossip.subscribe();
+    let Some(mut arrivals) = core.take_arrivals() else {
+        return;
+    };
+    meet_known_peers(&core).await;
+    if let Some(mdns) = core.network.mdns.clone() {
+        let core = Arc::clone(&core);
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = async { look_again(&core).await } => {}
+        }
+        let local = meet_local_peers(Arc::clone(&core), mdns);
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = local => {}
+            () = work(&core, &mut events, &mut arrivals) => {}
+        }
+        return;
+    }
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = async {
+            look_again(&core).await;
+            work(&core, &mut events, &mut arrivals).await;
+        } => {}
+    }
+}
+
+async fn work(
+    core: &Arc<Core>,
+    events: &mut broadcast::Receiver<Event>,
+    arrivals: &mut tokio::sync::mpsc::Receiver<Arrival>,
+) {
+    loop {
+        tokio::select! {
+            Some(arrival) = arrivals.recv() => arrived(core, arrival).await,
+            () = core.look_again.notified() => {
+                // Whatever floods in right now should be in before it is looked through.
+                sleep(Duration::from_secs(1)).await;
+                look_again(core).await;
+            }
+            event = events.recv() => match event {
+                Ok(event) => exchange_event(core, event),
+                Err(broadcast::error::RecvError::Lagged(_)) => core.look_again.notify_one(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+fn exchange_event(core: &Arc<Core>, event: Event) {
+    match event {
+        Event::PeerUp(peer) => {
+            tracing::info!(peer = %peer.short(), "peer up");
+            upkeep::retry_wants(core);
+        }
+        Event::PeerDown(peer) => tracing::info!(peer = %peer.short(), "peer down"),
+        Event::Banned { peer, reason } => {
+            tracing::warn!(peer = %peer.short(), reason, "peer banned");
+            Core::lock(&core.holdings).forget(peer);
+            core.metrics.add(gateway::metrics::NodeCounter::Liars, 1);
+        }
+        Event::ClockDiffers { by_ms, .. } => upkeep::note_clock(core, by_ms),
+        Event::NewEntries { .. } | Event::HoldingReceived(_) | Event::Synced { .. } => {}
+    }
+}
+
+/// Connects to the configured peers and to those remembered.
+async fn meet_known_peers(core: &Arc<Core>) {
+    let mut peers: Vec<(EndpointKey, KnownPeer)> = core.follows.peers().into_iter().collect();
+    peers.extend(core.config.peers.iter().map(|ticket| {
+        let peer = KnownPeer {
+            addresses: ticket.addresses.clone(),
+            relays: ticket.relays.clone(),
+            seen_ms: now_ms(),
+        };
+        (ticket.endpoint, peer)
+    }));
+    for (key, peer) in peers {
+        if key == core.network.id() {
+            continue;
+        }
+        if let Some(address) = core.network.learn(&key, &peer).await {
+            // The driver only ends when the node stops.
+            let _ = core.gossip.add_peer(address).await;
+        }
+    }
+}
+
+async fn meet_local_peers(core: Arc<Core>, mdns: iroh_mdns_address_lookup::MdnsAddressLookup) {
+    use futures_lite::StreamExt;
+    use iroh_mdns_address_lookup::DiscoveryEvent;
+    let mut found = mdns.subscribe().await;
+    while let Some(event) = found.next().await {
+        if let DiscoveryEvent::Discovered { endpoint_info, .. } = event {
+            let address = endpoint_info.into_endpoint_addr();
+            tracing::debug!(peer = %address.id.fmt_short(), "found on the local network");
+            let _ = core.gossip.add_peer(address).await;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn arrived(core: &Arc<Core>, arrival: Arrival) {
+    match arrival.table.as_str() {
+        "post" => {
+            let id = arrival.entry;
+            let found = core.store("read a post", move |database| {
+                database.read()?.post(&id, None)
+            });
+            if let Ok(Some(post)) = found.await {
+                consider(core, &post, arrival.peer).await;
+            }
+        }
+        _ => picture(core, arrival).await,
+    }
+}
+
+/// Wants what policy and pins ask for of a post, or states that it is held.
+async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey>) {
+    if post.media.is_empty() {
+        announce::post_held(core, post.id).await;
+        return;
+    }
+    let media = publish::media_of(post);
+    if !post.hidden {
+        fetch::want(core, &media, &publish::auto_policy(core), peer).await;
+    }
+    for (target, promise) in core.pins.all() {
+        let covers = match target {
+            Target::Thread(root) => root == post.root,
+            Target::Space(space) => space == post.space,
+            Target::Blob(_) => false,
+        };
+        if covers {
+            let policy = pin_policy(core, &target, promise).await;
+            fetch::want(core, &media, &policy, peer).await;
+        }
+    }
+    announce::post_held(core, post.id).await;
+}
+
+/// What a pin asks for: what its byte limit leaves.
+pub async fn pin_policy(core: &Arc<Core>, target: &Target, promise: Promise) -> Policy {
+    let left = match promise.max_bytes {
+        None => u64::MAX,
+        Some(max_bytes) => {
+            let held = pinning::weigh(core, *target, promise)
+                .await
+                .map_or(max_bytes, |w| w.0);
+            max_bytes.saturating_sub(held)
+        }
+    };
+    Policy {
+        max_bytes: if promise.media == PinMedia::All {
+            left
+        } else {
+            0
+        },
+        thumbs: promise.media != PinMedia::None,
+        keep: Keep::pin(target.id()),
+    }
+}
+
+/// Avatars and icons are small and shown everywhere.
+async fn picture(core: &Arc<Core>, arrival: Arrival) {
+    let entry = arrival.entry;
+    let found = core.store("read a profile", move |database| {
+        let reader = database.read()?;
+        let space = reader.entry(&entry)?.and_then(|entry| entry.header().space);
+        let row = reader.row(&entry)?;
+        Ok::<_, database::DatabaseError>(space.zip(row))
+    });
+    let Ok(Some((space, row))) = found.await else {
+        return;
+    };
+    let blob = ["avatar", "icon"]
+        .iter()
+        .find_map(|column| match row.get(*column) {
+            Some(model::Ipld::Link(cid)) => model::BlobId::try_from(cid).ok(),
+            _ => None,
+        });
+    let Some(blob) = blob else { return };
+    let media = PostMedia {
+        space,
+        root: entry,
+        post: entry,
+        media: vec![Medium {
+            blob,
+            size_bytes: 0,
+            small: Vec::new(),
+        }],
+    };
+    let policy = Policy {
+        max_bytes: PICTURE_BYTES,
+        thumbs: false,
+        keep: Keep::Cache,
+    };
+    fetch::want(core, &media, &policy, arrival.peer).await;
+}
+
+/// Goes through the newest threads and everything pinned: after a start, and when too much came
+/// at once to follow piece by piece.
+async fn look_again(core: &Arc<Core>) {
+    let mut roots: Vec<EntryId> = Vec::new();
+    for (target, _) in core.pins.all() {
+        match target {
+            Target::Thread(root) => roots.push(root),
+            Target::Space(space) => roots.extend(recent_threads(core, Some(space)).await),
+            Target::Blob(_) => {}
+        }
+    }
+    roots.extend(recent_threads(core, None).await);
+    roots.sort_unstable();
+    roots.dedup();
+    for root in roots {
+        let posts = core.store("read a thread", move |database| {
+            database.read()?.posts(&root, None, None, RECENT_POSTS)
+        });
+        let Ok(posts) = posts.await else { continue };
+        for post in &posts.items {
+            consider(core, post, None).await;
+        }
+    }
+}
+
+async fn recent_threads(core: &Arc<Core>, space: Option<SpaceId>) -> Vec<EntryId> {
+    let threads = core.store("list threads", move |database| {
+        database
+            .read()?
+            .threads(space, Sort::New, None, RECENT_THREADS)
+    });
+    match threads.await {
+        Ok(page) => page.items.into_iter().map(|thread| thread.root).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot look over recent threads");
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! import → sign → ingest: a row of this node's own identity, by the same gate as a stranger's.
+
+use std::sync::Arc;
+
+use database::{
+    Durability, Incoming, Outcome,
+    authoring::{Draft, PrepareError},
+};
+use gateway::node::NodeError;
+use model::{Entry, EntryId, Payload, Row, SpaceId, limits};
+
+use super::{announce, ingest};
+use crate::{clock::now_ms, core::Core, identity::salt};
+
+/// Signs and stores a row; when this returns it is on disk.
+///
+/// # Errors
+/// When the row breaks the schema, the author may not write it, or the store fails.
+pub async fn write(
+    core: &Arc<Core>,
+    space: SpaceId,
+    root: Option<EntryId>,
+    table: &'static str,
+    row: Row,
+) -> Result<EntryId, NodeError> {
+    let signing = core.signing.lock().await;
+    let worker = Arc::clone(core);
+    let written = tokio::task::spawn_blocking(move || sign(&worker, space, root, table, row))
+        .await
+        .map_err(|panic| NodeError::local("sign the entry", panic))?;
+    drop(signing);
+    let (id, report) = written?;
+    ingest::settled(core, &report, None);
+    announce::entries(core, vec![id]).await;
+    Ok(id)
+}
+
+fn sign(
+    core: &Core,
+    space: SpaceId,
+    root: Option<EntryId>,
+    table: &'static str,
+    row: Row,
+) -> Result<(EntryId, database::IngestReport), NodeError> {
+    let time_ms = now_ms();
+    let plan = {
+        let reader = core
+            .database
+            .read()
+            .map_err(|error| NodeError::local("read the store", error))?;
+        let draft = Draft {
+            identity: core.identity,
+            device: core.device.public(),
+            space,
+            root,
+            table,
+            row: &row,
+            expires_ms: None,
+        };
+        reader.prepare(&draft, time_ms).map_err(prepare_error)?
+    };
+    let salt = salt().map_err(|error| NodeError::local("draw random bytes", error))?;
+    let payload = Payload::new(salt, row).map_err(|error| match error {
+        model::PayloadError::TooLong { found } => NodeError::TooLarge {
+            what: "the post".to_owned(),
+            size_bytes: found as u64,
+            limit_bytes: limits::PAYLOAD_BYTES as u64,
+        },
+        error => NodeError::Invalid(error.to_string()),
+    })?;
+    let entry = Entry::sign(plan.header(&payload), &core.device)
+        .map_err(|error| NodeError::local("sign the entry", error))?;
+    let id = entry.id();
+    let incoming = Incoming::local(entry, payload)
+        .map_err(|error| NodeError::local("sign the entry", error))?;
+    let report = core
+        .database
+        .ingest(vec![incoming], time_ms, Durability::Durable)
+        .map_err(|error| NodeError::local("store the entry", error))?;
+    match report.outcomes.first().map(|(_, outcome)| outcome) {
+        Some(Outcome::Valid | Outcome::Duplicate(_)) => Ok((id, report)),
+        Some(Outcome::Invalid(reason)) => Err(NodeError::Invalid(format!(
+            "the entry was not accepted: {reason}"
+        ))),
+        Some(Outcome::Refused(_)) => Err(NodeError::Busy {
+            what: "this identity's byte budget on this board is used up (budgets.author_bytes)"
+                .to_owned(),
+            retry_after_s: 3600,
+        }),
+        Some(Outcome::Disputed) => Err(NodeError::Conflict(
+            "this device's feed is forked: two nodes use the same device key; stop one of them, \
+             the posts after the fork are shown as disputed"
+                .to_owned(),
+        )),
+        other => Err(NodeError::Conflict(format!(
+            "the entry is stored but does not count: {other:?}"
+        ))),
+    }
+}
+
+fn prepare_error(error: PrepareError) -> NodeError {
+    NodeError::Invalid(error.to_string())
+}

@@ -1,0 +1,159 @@
+//! Who holds what in full: the book of statements, the statements themselves by thread (to hand
+//! them on), and what this node itself has stated.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use blocks::HoldingsBook;
+use model::{BlobId, EndpointKey, EntryId, Holding, Item, SpaceId, limits};
+
+/// Threads whose statements are kept to be handed on.
+const THREADS: usize = 4_096;
+/// Statements kept of one thread.
+const PER_THREAD: usize = 64;
+/// Posts that this node has stated and renews.
+const OWN_POSTS: usize = 10_000;
+/// Life of an own statement; renewed when half of it is over.
+const LIFE_MS: u64 = limits::HOLDING_LIFE_MS / 2;
+
+/// A post that this node holds in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPost {
+    /// Its space.
+    pub space: SpaceId,
+    /// Its thread.
+    pub root: EntryId,
+    /// Blobs of its media.
+    pub blobs: Vec<BlobId>,
+}
+
+/// Everything about holdings; pure, the clock is handed in.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    book: HoldingsBook,
+    by_thread: BTreeMap<EntryId, VecDeque<(u64, Vec<u8>)>>,
+    own: BTreeMap<EntryId, (HeldPost, u64)>,
+}
+
+impl Holdings {
+    /// Notes a statement about a thread. Empty when it says nothing new.
+    pub fn note(&mut self, root: Option<EntryId>, holding: &Holding, now_ms: u64) -> Vec<Item> {
+        let fresh = self.book.note(holding, now_ms, limits::FUTURE_HOLD_MS);
+        let live = holding.until_ms() > now_ms;
+        if let Some(root) = root.filter(|_| live) {
+            if self.by_thread.len() >= THREADS && !self.by_thread.contains_key(&root) {
+                self.by_thread.pop_first();
+            }
+            let statements = self.by_thread.entry(root).or_default();
+            if !statements.iter().any(|(_, bytes)| bytes == holding.bytes()) {
+                if statements.len() == PER_THREAD {
+                    statements.pop_back();
+                }
+                statements.push_front((holding.until_ms(), holding.bytes().to_vec()));
+            }
+        }
+        fresh
+    }
+
+    /// Live statements about a thread, newest first.
+    pub fn statements(&self, root: &EntryId, limit: usize, now_ms: u64) -> Vec<Vec<u8>> {
+        let all = self.by_thread.get(root).into_iter().flatten();
+        let live = all.filter(|(until_ms, _)| *until_ms > now_ms);
+        live.take(limit).map(|(_, bytes)| bytes.clone()).collect()
+    }
+
+    /// Endpoints that hold an item in full.
+    pub fn held_by(&self, item: Item, now_ms: u64) -> BTreeSet<EndpointKey> {
+        self.book.held_by(item, now_ms)
+    }
+
+    /// How many others hold an item in full.
+    pub fn count(&self, item: Item, own: EndpointKey, now_ms: u64) -> u32 {
+        u32::try_from(self.book.count(item, own, now_ms)).unwrap_or(u32::MAX)
+    }
+
+    /// Strikes out what a liar said.
+    pub fn forget(&mut self, endpoint: EndpointKey) {
+        self.book.forget_endpoint(endpoint);
+    }
+
+    /// This node holds a post in full. False when that was stated and needs no renewal yet.
+    pub fn hold(&mut self, post: EntryId, held: HeldPost, now_ms: u64) -> bool {
+        if self
+            .own
+            .get(&post)
+            .is_some_and(|(_, until_ms)| *until_ms > now_ms + LIFE_MS / 2)
+        {
+            return false;
+        }
+        if self.own.len() >= OWN_POSTS && !self.own.contains_key(&post) {
+            let oldest = self.own.iter().min_by_key(|(_, (_, until_ms))| *until_ms);
+            if let Some(oldest) = oldest.map(|(post, _)| *post) {
+                self.own.remove(&oldest);
+            }
+        }
+        self.own.insert(post, (held, now_ms + LIFE_MS));
+        true
+    }
+
+    /// Posts whose statement is half over.
+    pub fn due(&self, now_ms: u64) -> Vec<(EntryId, HeldPost)> {
+        let due = self
+            .own
+            .iter()
+            .filter(|(_, (_, until_ms))| *until_ms <= now_ms + LIFE_MS / 2);
+        due.map(|(post, (held, _))| (*post, held.clone())).collect()
+    }
+
+    /// This node no longer holds a post in full.
+    pub fn unhold(&mut self, post: &EntryId) {
+        self.own.remove(post);
+    }
+
+    /// When a statement made now ends.
+    pub fn until_ms(now_ms: u64) -> u64 {
+        now_ms + LIFE_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use model::SecretKey;
+
+    use super::*;
+
+    fn held() -> HeldPost {
+        HeldPost {
+            space: SpaceId::of(b"s"),
+            root: EntryId::of(b"r"),
+            blobs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn own_statements_are_renewed_at_half_time() {
+        let mut holdings = Holdings::default();
+        let post = EntryId::of(b"p");
+        assert!(holdings.hold(post, held(), 0));
+        assert!(!holdings.hold(post, held(), 1));
+        assert!(holdings.due(LIFE_MS / 2 - 1).is_empty());
+        assert_eq!(holdings.due(LIFE_MS / 2).len(), 1);
+        assert!(holdings.hold(post, held(), LIFE_MS / 2));
+        assert!(holdings.due(LIFE_MS / 2 + 1).is_empty());
+        holdings.unhold(&post);
+        assert!(holdings.due(u64::MAX / 2).is_empty());
+    }
+
+    #[test]
+    fn statements_are_handed_on_while_they_live() {
+        let mut holdings = Holdings::default();
+        let secret = SecretKey::from_bytes(&[1; 32]);
+        let (root, post) = (EntryId::of(b"r"), EntryId::of(b"p"));
+        let said = Holding::sign(&secret, vec![Item::Post(post)], 0, 100).unwrap();
+        assert_eq!(holdings.note(Some(root), &said, 1), [Item::Post(post)]);
+        assert!(holdings.note(Some(root), &said, 1).is_empty());
+        assert_eq!(holdings.statements(&root, 9, 50), [said.bytes().to_vec()]);
+        assert!(holdings.statements(&root, 9, 100).is_empty());
+        assert_eq!(holdings.count(Item::Post(post), said.endpoint(), 50), 0);
+    }
+}

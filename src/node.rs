@@ -1,0 +1,424 @@
+//! Start and stop of the node, on one page. The only place that spawns top-level tasks.
+//!
+//! Start: folder and lock → port → store → identity → endpoint → blobs → exchange → gateway.
+//! Stop, in the reverse order and within [`STOP`]: no new requests → exchange and fetches → router
+//! and endpoint → blobs → store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use blocks::{Blobs, BlobsOptions, Fetcher, Provider, ProviderLimits, ProviderService, Quota};
+use database::Database;
+use gateway::{gate::Gate, metrics::Metrics, settings::Settings};
+use iroh::protocol::Router;
+use iroh_gossip::net::Gossip;
+use model::{IdentityId, RelayHint, SecretKey, limits};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::now_ms,
+    config::Config,
+    core::Core,
+    data_folder::{DataFolder, FolderError, Running},
+    endpoint::{EndpointError, Network, Wishes},
+    flow,
+    follows::Follows,
+    holdings::Holdings,
+    identity::{self, IdentityError, NewIdentity, Words},
+    pins::Pins,
+    port::{self, ListenError},
+    replica::Ledger,
+    service::Service,
+    storage::{self, StorageError},
+    traffic::Traffic,
+    upkeep,
+    wants::Wants,
+};
+
+/// Everything has ended this long after a stop was asked for.
+pub const STOP: Duration = Duration::from_secs(8);
+/// What each of the later steps of stopping may take of it.
+const STEP: Duration = Duration::from_millis(1_500);
+
+/// Rows with media that may wait to be looked at.
+const ARRIVALS: usize = 4_096;
+
+/// Why the node did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The web server's port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The entry store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The first start's identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The blob store.
+    #[error("cannot open the blob store: {0}")]
+    Blobs(#[from] blocks::StoreError),
+    /// The exchange of entries.
+    #[error("cannot begin to exchange entries: {0}")]
+    Exchange(String),
+}
+
+/// Recovery words of a first start: shown once, never stored.
+#[derive(Debug)]
+pub struct Recovery {
+    /// Words of the root key.
+    pub root: Words,
+    /// Words of the next root key, to be kept elsewhere.
+    pub successor: Words,
+}
+
+/// A running node.
+pub struct Node {
+    core: Arc<Core>,
+    gate: Gate,
+    url: String,
+    recovery: Option<Recovery>,
+    router: Router,
+    cancel_requests: CancellationToken,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    /// Starts a node; when this returns it answers on its port.
+    ///
+    /// # Errors
+    /// When a part can't start: the message says which, why, and what to do.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let folder = DataFolder::open(&config.data)?;
+        let listener = port::listen(config.http.listen).await?;
+        let database = storage::open(&folder, &config).await?;
+        let device = folder.secret_key("device.key")?;
+        let (identity, recovery) = first_start(&folder, &database, &device).await?;
+        let settings = settings(&config, &folder, &listener)?;
+        let url = settings.base_url();
+        let (network, relay) = network(&config, &folder, &url).await?;
+        let parts = Parts {
+            config,
+            folder,
+            database,
+            device,
+            identity,
+            network,
+        };
+        let Assembled {
+            core,
+            router,
+            driver,
+            provider_service,
+        } = assemble(parts).await?;
+        let (app, gate) = gateway::router(
+            Arc::new(Service::new(Arc::clone(&core))),
+            settings,
+            core.metrics.clone(),
+        );
+        let (cancel, cancel_requests) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        tasks.spawn(driver.run(cancel.clone()));
+        tasks.spawn(
+            cancel
+                .clone()
+                .run_until_cancelled_owned(provider_service.run()),
+        );
+        tasks.spawn(flow::follow::run(Arc::clone(&core), cancel.clone()));
+        tasks.spawn(flow::fetch::run(Arc::clone(&core), cancel.clone()));
+        tasks.spawn(upkeep::run(Arc::clone(&core), cancel.clone()));
+        tasks.spawn(port::serve(listener, relay, app, cancel_requests.clone()));
+        tasks.close();
+        core.folder.announce(&Running {
+            url: url.clone(),
+            pid: std::process::id(),
+        })?;
+        tracing::info!(%url, endpoint = %core.network.id(), identity = %core.identity, "node started");
+        Ok(Self {
+            core,
+            gate,
+            url,
+            recovery,
+            router,
+            cancel_requests,
+            cancel,
+            tasks,
+        })
+    }
+
+    /// URL of the web server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How others reach this node.
+    pub fn ticket(&self) -> String {
+        self.core.network.ticket().to_string()
+    }
+
+    /// A fresh one-time sign-in URL.
+    pub fn sign_in_url(&self) -> String {
+        self.gate.sign_in_url()
+    }
+
+    /// The recovery words, if this was the first start.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
+    }
+
+    /// The person has seen the recovery words: the first start is finished.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn recovery_shown(&self) -> Result<(), FolderError> {
+        self.core.folder.set_identity(&self.core.identity)
+    }
+
+    /// What the parts share.
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Stops everything within [`STOP`].
+    pub async fn stop(self) {
+        let Self {
+            core,
+            router,
+            cancel_requests,
+            cancel,
+            tasks,
+            ..
+        } = self;
+        core.folder.withdraw();
+        let stopping = async {
+            cancel_requests.cancel();
+            cancel.cancel();
+            step("background tasks", tasks.wait()).await;
+            upkeep::remember_peers(&core);
+            step("the endpoint", async {
+                if let Err(error) = router.shutdown().await {
+                    tracing::warn!(%error, "a protocol handler panicked");
+                }
+                core.network.endpoint.close().await;
+            })
+            .await;
+            step("the blob store", async {
+                if let Err(error) = core.blobs.shutdown().await {
+                    tracing::warn!(%error, "the blob store did not close cleanly");
+                }
+            })
+            .await;
+            let database = Arc::clone(&core.database);
+            step("the entry store", async {
+                let flushed = tokio::task::spawn_blocking(move || database.flush()).await;
+                if let Ok(Err(error)) = flushed {
+                    tracing::warn!(%error, "the entry store did not close cleanly");
+                }
+            })
+            .await;
+        };
+        if timeout(STOP, stopping).await.is_err() {
+            tracing::warn!("the node was cut off while stopping; nothing acknowledged is lost");
+        }
+    }
+}
+
+async fn step(what: &str, work: impl Future<Output = ()>) {
+    if timeout(STEP, work).await.is_err() {
+        tracing::warn!(what, "still busy while stopping, left behind");
+    }
+}
+
+/// Makes the identity if this folder has none. The folder says that it has one only when the words
+/// were shown ([`Node::recovery_shown`]): a first start cut off before that is done over.
+async fn first_start(
+    folder: &DataFolder,
+    database: &Arc<Database>,
+    device: &SecretKey,
+) -> Result<(IdentityId, Option<Recovery>), StartError> {
+    if let Some(identity) = folder.identity()? {
+        return Ok((identity, None));
+    }
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let NewIdentity {
+        identity,
+        entries,
+        root_words,
+        successor_words,
+    } = identity::create(device, &name, now_ms())?;
+    storage::ingest_local(database, entries).await?;
+    Ok((
+        identity,
+        Some(Recovery {
+            root: root_words,
+            successor: successor_words,
+        }),
+    ))
+}
+
+fn settings(
+    config: &Config,
+    folder: &DataFolder,
+    listener: &TcpListener,
+) -> Result<Settings, StartError> {
+    let listen = listener.local_addr().unwrap_or(config.http.listen);
+    let mut settings = Settings::new(listen, folder.token("api-token")?);
+    settings.public_url.clone_from(&config.http.public_url);
+    settings.hosts.clone_from(&config.http.hosts);
+    settings
+        .trusted_proxies
+        .clone_from(&config.http.trusted_proxies);
+    settings.max_upload_bytes = config.http.max_upload_bytes;
+    Ok(settings)
+}
+
+async fn network(
+    config: &Config,
+    folder: &DataFolder,
+    url: &str,
+) -> Result<
+    (
+        Network,
+        Option<iroh_relay::server::http_server::RelayService>,
+    ),
+    StartError,
+> {
+    let secret = folder.secret_key("endpoint.key")?;
+    let (relay, own_relay) = if config.relay.enabled {
+        let token = match &config.relay.token {
+            Some(token) => token.clone(),
+            None => folder.token("relay-token")?,
+        };
+        let hint = RelayHint {
+            url: url.to_owned(),
+            token: Some(token.clone()),
+        };
+        (Some(port::relay(token)), Some(hint))
+    } else {
+        (None, None)
+    };
+    let wishes = Wishes {
+        offline: config.offline,
+        udp_port: config.network.udp_port,
+        mdns: config.network.mdns,
+        own_relay,
+    };
+    Ok((Network::bind(folder, &secret, wishes).await?, relay))
+}
+
+struct Parts {
+    config: Config,
+    folder: DataFolder,
+    database: Arc<Database>,
+    device: SecretKey,
+    identity: IdentityId,
+    network: Network,
+}
+
+struct Assembled {
+    core: Arc<Core>,
+    router: Router,
+    driver: gossip::net::Driver,
+    provider_service: ProviderService,
+}
+
+async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
+    let Parts {
+        config,
+        folder,
+        database,
+        device,
+        identity,
+        network,
+    } = parts;
+    let quota = Quota::new(
+        folder.path(),
+        config.storage.max_bytes,
+        blocks::DEFAULT_MIN_FREE_BYTES,
+    );
+    let options = BlobsOptions {
+        quota,
+        denied: Default::default(),
+        cache_max_bytes: config.storage.max_bytes / 2,
+    };
+    let blobs = Blobs::open(&folder.blobs(), options).await?;
+    // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
+    let (serving, provider_service, provider) =
+        Provider::new(&blobs, |_, _| true, ProviderLimits::default());
+    let gossip = Gossip::builder()
+        .max_message_size(limits::GOSSIP_BYTES + 96)
+        .spawn(network.endpoint.clone());
+    let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
+    let (driver, handle, sync) = gossip::net::Driver::new(
+        network.endpoint.clone(),
+        gossip.clone(),
+        Arc::clone(&ledger) as Arc<dyn gossip::Replica>,
+        gossip::net::Options {
+            seed: now_ms(),
+            live_topics: config.gossip.max_topics,
+        },
+    );
+    let router = Router::builder(network.endpoint.clone())
+        .accept(blocks::ALPN, serving)
+        .accept(iroh_gossip::ALPN, gossip)
+        .accept(gossip::net::ALPN, sync)
+        .spawn();
+    let endpoint_secret = folder.secret_key("endpoint.key")?;
+    let (arrivals, receiver) = mpsc::channel(ARRIVALS);
+    let core = Arc::new(Core {
+        follows: Follows::open(&folder)?,
+        pins: Pins::open(&folder)?,
+        fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
+        provider,
+        gossip: handle,
+        endpoint_secret,
+        holdings: Mutex::new(Holdings::default()),
+        wants: Mutex::new(Wants::default()),
+        wants_changed: Notify::new(),
+        arrivals,
+        arrivals_receiver: Mutex::new(Some(receiver)),
+        look_again: Notify::new(),
+        events: watch::Sender::new(0),
+        traffic: Traffic::default(),
+        metrics: Metrics::new(),
+        started_ms: now_ms(),
+        signing: tokio::sync::Mutex::new(()),
+        uploads: Mutex::new(BTreeMap::new()),
+        sent_posts: Mutex::new(BTreeMap::new()),
+        clock_skew_ms: Mutex::new(None),
+        warnings: Mutex::new(BTreeMap::new()),
+        config,
+        folder,
+        database,
+        blobs,
+        network,
+        identity,
+        device,
+    });
+    ledger.connect(&core);
+    Ok(Assembled {
+        core,
+        router,
+        driver,
+        provider_service,
+    })
+}

@@ -1,0 +1,306 @@
+//! The node itself: status, tickets, joining, verification.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway::{
+    api::types::{JoinRequest, Joined, JoinedKind, TicketQuery, VerifyProgress},
+    node::{Items, NodeError, Viewer},
+};
+use model::{EntryId, IdentityId, SpaceId, Ticket};
+use tokio::sync::{mpsc, watch};
+use views::data;
+
+use super::blobs::driven;
+use crate::{
+    clock::now_ms,
+    core::Core,
+    follows::{FollowedSpace, KnownPeer},
+};
+
+/// Progress messages that a slow reader may be behind.
+const PROGRESS: usize = 16;
+/// Problems that one verification lists.
+const PROBLEMS: usize = 1_000;
+/// Pause between progress messages.
+const PACE: Duration = Duration::from_millis(100);
+
+/// The node's own state; a stranger gets it without peers and addresses.
+pub async fn status(core: &Arc<Core>, viewer: Viewer) -> Result<data::Status, NodeError> {
+    let counts = core
+        .store("count entries", |database| database.counts())
+        .await?;
+    let owner = viewer.is_owner();
+    let stats = core.gossip.stats();
+    let known = stats.peers.iter().filter(|_| owner);
+    let peers = known
+        .map(|(key, peer)| data::Peer {
+            id: key.to_string(),
+            path: match &peer.path {
+                gossip::net::Path::Direct(address) => address.to_string(),
+                gossip::net::Path::Relay(url) => format!("relay {url}"),
+                gossip::net::Path::Unknown => "not in use".to_owned(),
+            },
+            rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            entries_in: peer.entries_in,
+            entries_out: peer.entries_out,
+            seen_ms: peer.seen_ms,
+            connected: peer.up,
+        })
+        .collect();
+    let ticket = core.network.ticket();
+    let usage = core.blobs.quota().usage();
+    let blobs = core
+        .blobs
+        .list()
+        .await
+        .map_err(|e| NodeError::local("list the blobs", e))?;
+    let warnings = Core::lock(&core.warnings).values().cloned().collect();
+    Ok(data::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        endpoint: core.network.id().to_string(),
+        addresses: if owner {
+            ticket.addresses.iter().map(ToString::to_string).collect()
+        } else {
+            Vec::new()
+        },
+        identity: core.identity.to_string(),
+        device: core.device.public().to_string(),
+        offline: core.config.offline,
+        uptime_ms: now_ms().saturating_sub(core.started_ms),
+        peers,
+        topics: stats.topics as u64,
+        spaces: core.follows.spaces().len() as u64,
+        entries: counts.entries,
+        pending: counts.pending,
+        forks: counts.forks,
+        blobs: blobs.len() as u64,
+        pins: core.pins.all().len() as u64,
+        used_bytes: usage.total_bytes(),
+        max_bytes: usage.max_bytes,
+        store: core.config.store.as_str().to_owned(),
+        clock_skew_ms: *Core::lock(&core.clock_skew_ms),
+        traffic: core.traffic.samples(),
+        warnings: if owner { warnings } else { Vec::new() },
+    })
+}
+
+/// How others reach this node, a space or a thread.
+pub async fn ticket(
+    core: &Arc<Core>,
+    viewer: Viewer,
+    query: TicketQuery,
+) -> Result<String, NodeError> {
+    let mut ticket = core.network.ticket();
+    ticket.space = query.space;
+    if let Some(root) = query.root {
+        let space = core
+            .store("find the thread", move |database| {
+                database.read()?.space_of(&root)
+            })
+            .await?
+            .ok_or_else(|| NodeError::NotFound(format!("the thread {root} is not held here")))?;
+        ticket.space = Some(space);
+        ticket.root = Some(root);
+    }
+    let hidden = ticket.space.is_some_and(|space| core.is_unlisted(&space));
+    if hidden && !viewer.is_owner() {
+        return Err(NodeError::NotFound(
+            "there is no such board here".to_owned(),
+        ));
+    }
+    Ok(ticket.to_string())
+}
+
+/// Follows what a ticket or an id leads to.
+pub async fn join(core: &Arc<Core>, request: JoinRequest) -> Result<Joined, NodeError> {
+    let text = request.target.trim();
+    if text.starts_with("datt") {
+        let ticket: Ticket = text
+            .parse()
+            .map_err(|error| NodeError::Invalid(format!("not a ticket: {error}")))?;
+        return join_ticket(core, ticket).await;
+    }
+    let id: EntryId = text.parse().map_err(|error| {
+        NodeError::Invalid(format!("{text:?} is neither a ticket nor an id: {error}"))
+    })?;
+    let found = core.store("look the id up", move |database| {
+        let reader = database.read()?;
+        if let Some(info) = reader.space(&SpaceId::from(id))? {
+            return Ok::<_, database::DatabaseError>(Some((info.space, None, info.is_identity)));
+        }
+        let root = reader
+            .entry(&id)?
+            .and_then(|entry| entry.header().root)
+            .unwrap_or(id);
+        Ok(reader
+            .space_of(&root)?
+            .map(|space| (space, Some(root), false)))
+    });
+    match found.await? {
+        Some((_, None, true)) => {
+            super::writing::follow(core, IdentityId::from(id), true).await?;
+            Ok(Joined {
+                kind: JoinedKind::Identity,
+                id: id.to_string(),
+            })
+        }
+        Some((space, Some(root), _)) => follow_thread(core, space, root, Vec::new()).await,
+        // Not known yet: the peers that are connected are asked for a space of that name.
+        Some((space, None, false)) => follow_space(core, space, Vec::new()).await,
+        None => follow_space(core, SpaceId::from(id), Vec::new()).await,
+    }
+}
+
+async fn join_ticket(core: &Arc<Core>, ticket: Ticket) -> Result<Joined, NodeError> {
+    if ticket.endpoint == core.network.id() {
+        return Err(NodeError::Invalid(
+            "this is this node's own ticket".to_owned(),
+        ));
+    }
+    let peer = KnownPeer {
+        addresses: ticket.addresses,
+        relays: ticket.relays,
+        seen_ms: now_ms(),
+    };
+    let address = core
+        .network
+        .learn(&ticket.endpoint, &peer)
+        .await
+        .ok_or_else(|| {
+            NodeError::Invalid("the ticket names an endpoint that can't exist".to_owned())
+        })?;
+    core.follows
+        .remember_peers(&core.folder, [(ticket.endpoint, peer)])
+        .map_err(|error| NodeError::local("remember the peer", error))?;
+    // The driver only ends when the node stops.
+    let _ = core.gossip.add_peer(address.clone()).await;
+    match (ticket.space, ticket.root) {
+        (Some(space), Some(root)) => follow_thread(core, space, root, vec![address]).await,
+        (Some(space), None) => follow_space(core, space, vec![address]).await,
+        (None, _) => Err(NodeError::Invalid(
+            "the ticket leads to a node, not to a board: it is connected now; join a board of it \
+             by a ticket from `datt ticket --space ID` there"
+                .to_owned(),
+        )),
+    }
+}
+
+async fn follow_space(
+    core: &Arc<Core>,
+    space: SpaceId,
+    bootstrap: Vec<iroh::EndpointAddr>,
+) -> Result<Joined, NodeError> {
+    let unlisted = core
+        .store("read the board", move |database| {
+            database.read()?.space(&space)
+        })
+        .await?
+        .is_some_and(|info| info.unlisted);
+    let how = FollowedSpace {
+        unlisted,
+        threads_only: false,
+    };
+    core.follows
+        .follow_space(&core.folder, space, how)
+        .map_err(|error| NodeError::local("follow the space", error))?;
+    let _ = core.gossip.follow_space(space, bootstrap).await;
+    Ok(Joined {
+        kind: JoinedKind::Space,
+        id: space.to_string(),
+    })
+}
+
+async fn follow_thread(
+    core: &Arc<Core>,
+    space: SpaceId,
+    root: EntryId,
+    bootstrap: Vec<iroh::EndpointAddr>,
+) -> Result<Joined, NodeError> {
+    core.follows
+        .follow_thread(&core.folder, root, space)
+        .map_err(|error| NodeError::local("follow the thread", error))?;
+    let _ = core.gossip.follow_thread(space, root, bootstrap).await;
+    Ok(Joined {
+        kind: JoinedKind::Thread,
+        id: root.to_string(),
+    })
+}
+
+/// Checks everything held: entries and indexes, then blobs.
+pub async fn verify(core: Arc<Core>) -> Result<Items<VerifyProgress>, NodeError> {
+    let (sender, receiver) = mpsc::channel(PROGRESS);
+    let work = async move {
+        let last = match checked(&core, &sender).await {
+            Ok(mut problems) => {
+                problems.truncate(PROBLEMS);
+                Ok(VerifyProgress::Done {
+                    ok: problems.is_empty(),
+                    problems,
+                })
+            }
+            Err(error) => Err(error),
+        };
+        // The reader may have gone.
+        let _ = sender.send(last).await;
+    };
+    Ok(driven(receiver, work))
+}
+
+type Sender = mpsc::Sender<Result<VerifyProgress, NodeError>>;
+
+async fn checked(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeError> {
+    let (entry_progress, mut entries_at) = watch::channel(None);
+    let database = Arc::clone(&core.database);
+    let checking = tokio::task::spawn_blocking(move || {
+        database.verify(now_ms(), &mut |at| {
+            entry_progress.send_replace(Some(at));
+            std::ops::ControlFlow::Continue(())
+        })
+    });
+    tokio::pin!(checking);
+    let entries = loop {
+        tokio::select! {
+            done = &mut checking => break done,
+            () = tokio::time::sleep(PACE) => {
+                let Some(at) = *entries_at.borrow_and_update() else { continue };
+                let stage = match at.stage {
+                    database::Stage::Entries => "entries",
+                    database::Stage::Rebuild | database::Stage::Compare => "indexes",
+                };
+                let _ = sender.try_send(Ok(VerifyProgress::Progress {
+                    checked: at.checked,
+                    total: at.total,
+                    stage: stage.to_owned(),
+                }));
+            }
+        }
+    };
+    let found = entries
+        .map_err(|panic| NodeError::local("verify the entries", panic))?
+        .map_err(|error| NodeError::local("verify the entries", error))?;
+    let mut problems: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let (blob_progress, mut blobs_at) = watch::channel(blocks::VerifyProgress::default());
+    let checking = core.blobs.verify(&blob_progress);
+    tokio::pin!(checking);
+    let damages = loop {
+        tokio::select! {
+            done = &mut checking => break done,
+            () = tokio::time::sleep(PACE) => {
+                let at = *blobs_at.borrow_and_update();
+                let _ = sender.try_send(Ok(VerifyProgress::Progress {
+                    checked: at.blobs,
+                    total: at.total_blobs,
+                    stage: "blobs".to_owned(),
+                }));
+            }
+        }
+    };
+    let damages = damages.map_err(|error| NodeError::local("verify the blobs", error))?;
+    problems.extend(damages.iter().map(|damage| {
+        format!(
+            "the bytes of {} are damaged: {}; fetch it again",
+            damage.blob, damage.what
+        )
+    }));
+    Ok(problems)
+}

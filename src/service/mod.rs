@@ -1,0 +1,188 @@
+//! What the gateway asks of the node: one function for each thing a page, the API or a command does.
+
+mod admin;
+pub mod availability;
+pub mod blobs;
+pub mod pinning;
+mod reading;
+pub mod rows;
+mod writing;
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use gateway::{
+    api::types::{
+        BlobAdded, BlobState, Edit, EventQuery, FetchProgress, FetchRequest, ImportProgress,
+        JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest, ProfileEdit,
+        Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted,
+        Written,
+    },
+    node::{ByteStream, EventBatch, Items, Node, OpenBlob, Reply, Viewer},
+};
+use model::{BlobId, EntryId, IdentityId, SpaceId};
+use tokio::sync::watch;
+use views::data;
+
+use crate::core::Core;
+
+/// The running node, as the gateway sees it.
+pub struct Service {
+    core: Arc<Core>,
+}
+
+impl Service {
+    /// Over the parts that `node.rs` put together.
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+impl Node for Service {
+    fn status(&self, viewer: Viewer) -> Reply<'_, data::Status> {
+        Box::pin(admin::status(&self.core, viewer))
+    }
+
+    fn ticket(&self, viewer: Viewer, query: TicketQuery) -> Reply<'_, String> {
+        Box::pin(admin::ticket(&self.core, viewer, query))
+    }
+
+    fn spaces(&self, viewer: Viewer) -> Reply<'_, Vec<data::Board>> {
+        Box::pin(reading::boards(&self.core, viewer))
+    }
+
+    fn space(&self, viewer: Viewer, space: SpaceId) -> Reply<'_, data::Board> {
+        Box::pin(reading::board(&self.core, viewer, space))
+    }
+
+    fn create_space(&self, space: NewSpace) -> Reply<'_, SpaceCreated> {
+        Box::pin(writing::create_space(&self.core, space))
+    }
+
+    fn join(&self, request: JoinRequest) -> Reply<'_, Joined> {
+        Box::pin(admin::join(&self.core, request))
+    }
+
+    fn threads(
+        &self,
+        viewer: Viewer,
+        query: ThreadsQuery,
+    ) -> Reply<'_, data::Page<data::ThreadSummary>> {
+        Box::pin(reading::threads(&self.core, viewer, query))
+    }
+
+    fn thread(&self, viewer: Viewer, root: EntryId, page: PageQuery) -> Reply<'_, data::Thread> {
+        Box::pin(reading::thread(&self.core, viewer, root, page))
+    }
+
+    fn post(&self, viewer: Viewer, post: EntryId) -> Reply<'_, data::Post> {
+        Box::pin(reading::post(&self.core, viewer, post))
+    }
+
+    fn entry(&self, viewer: Viewer, entry: EntryId) -> Reply<'_, data::Provenance> {
+        Box::pin(reading::provenance(&self.core, viewer, entry))
+    }
+
+    fn publish(&self, post: NewPost) -> Reply<'_, Published> {
+        Box::pin(writing::publish(&self.core, post))
+    }
+
+    fn revise(&self, post: EntryId, edit: Edit) -> Reply<'_, Written> {
+        Box::pin(writing::revise(&self.core, post, edit))
+    }
+
+    fn vote(&self, post: EntryId, vote: VoteRequest) -> Reply<'_, Voted> {
+        Box::pin(writing::vote(&self.core, post, vote))
+    }
+
+    fn mark(&self, post: EntryId, mark: MarkRequest) -> Reply<'_, Written> {
+        Box::pin(writing::mark(&self.core, post, mark))
+    }
+
+    fn report(&self, post: EntryId, why: String) -> Reply<'_, Written> {
+        Box::pin(writing::report(&self.core, post, why))
+    }
+
+    fn add_blob(
+        &self,
+        name: String,
+        size_bytes: Option<u64>,
+        body: ByteStream,
+    ) -> Reply<'_, BlobAdded> {
+        Box::pin(blobs::add_stream(&self.core, name, size_bytes, body))
+    }
+
+    fn add_path(&self, path: String) -> Reply<'_, Items<ImportProgress>> {
+        Box::pin(blobs::add_path(Arc::clone(&self.core), path))
+    }
+
+    fn blob_state(&self, _viewer: Viewer, blob: BlobId) -> Reply<'_, BlobState> {
+        Box::pin(blobs::state(&self.core, blob))
+    }
+
+    fn fetch_blob(&self, blob: BlobId, request: FetchRequest) -> Reply<'_, Items<FetchProgress>> {
+        Box::pin(blobs::fetch(Arc::clone(&self.core), blob, request))
+    }
+
+    fn open_blob(&self, viewer: Viewer, blob: BlobId) -> Reply<'_, OpenBlob> {
+        Box::pin(blobs::open(&self.core, viewer, blob))
+    }
+
+    fn fetch_range(
+        &self,
+        viewer: Viewer,
+        blob: BlobId,
+        range: Range<u64>,
+    ) -> Reply<'_, ByteStream> {
+        Box::pin(blobs::range(&self.core, viewer, blob, range))
+    }
+
+    fn outboard(&self, _viewer: Viewer, blob: BlobId) -> Reply<'_, OpenBlob> {
+        Box::pin(blobs::outboard(&self.core, blob))
+    }
+
+    fn block(&self, viewer: Viewer, cid: EntryId) -> Reply<'_, Bytes> {
+        Box::pin(blobs::block(&self.core, viewer, cid))
+    }
+
+    fn pins(&self) -> Reply<'_, Vec<data::Pin>> {
+        Box::pin(pinning::pins(&self.core))
+    }
+
+    fn pin(&self, id: String, request: PinRequest) -> Reply<'_, data::Pin> {
+        Box::pin(pinning::pin(&self.core, id, request))
+    }
+
+    fn unpin(&self, id: String) -> Reply<'_, ()> {
+        Box::pin(pinning::unpin(&self.core, id))
+    }
+
+    fn profile(
+        &self,
+        viewer: Viewer,
+        identity: IdentityId,
+        page: PageQuery,
+    ) -> Reply<'_, data::Profile> {
+        Box::pin(reading::profile(&self.core, viewer, identity, page))
+    }
+
+    fn set_profile(&self, edit: ProfileEdit) -> Reply<'_, Written> {
+        Box::pin(writing::set_profile(&self.core, edit))
+    }
+
+    fn follow(&self, identity: IdentityId, on: bool) -> Reply<'_, Written> {
+        Box::pin(writing::follow(&self.core, identity, on))
+    }
+
+    fn verify(&self) -> Reply<'_, Items<VerifyProgress>> {
+        Box::pin(admin::verify(Arc::clone(&self.core)))
+    }
+
+    fn events(&self, viewer: Viewer, query: EventQuery, limit: usize) -> Reply<'_, EventBatch> {
+        Box::pin(reading::events(&self.core, viewer, query, limit))
+    }
+
+    fn event_head(&self) -> watch::Receiver<u64> {
+        self.core.events.subscribe()
+    }
+}

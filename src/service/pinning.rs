@@ -1,0 +1,217 @@
+//! Promises to keep: made, listed, taken back.
+
+use std::sync::Arc;
+
+use blocks::{BlobStatus, Keep};
+use gateway::{
+    api::types::{PinMedia, PinRequest},
+    node::NodeError,
+};
+use model::{BlobId, EntryId, SpaceId};
+use views::data;
+
+use crate::{
+    clock::now_ms,
+    core::Core,
+    flow::{self, fetch::PostMedia},
+    pins::{Promise, Target},
+    wants::{Urgency, Want},
+};
+
+/// Threads of a space, and posts of a thread, that a pin is weighed by.
+const THREADS: usize = 10_000;
+const POSTS: usize = 10_000;
+
+/// All pins with what is held of each.
+pub async fn pins(core: &Arc<Core>) -> Result<Vec<data::Pin>, NodeError> {
+    let mut pins = Vec::new();
+    for (target, promise) in core.pins.all() {
+        pins.push(pin_data(core, target, promise).await?);
+    }
+    Ok(pins)
+}
+
+async fn pin_data(
+    core: &Arc<Core>,
+    target: Target,
+    promise: Promise,
+) -> Result<data::Pin, NodeError> {
+    let (held_bytes, total_bytes) = weigh(core, target, promise).await?;
+    Ok(data::Pin {
+        id: target.id(),
+        kind: target.kind().to_owned(),
+        media: promise.media.as_str().to_owned(),
+        max_bytes: promise.max_bytes,
+        held_bytes,
+        total_bytes,
+        since_ms: promise.since_ms,
+    })
+}
+
+/// Bytes of media that a pin covers: held, and in all.
+pub async fn weigh(
+    core: &Arc<Core>,
+    target: Target,
+    promise: Promise,
+) -> Result<(u64, u64), NodeError> {
+    let mut blobs: Vec<(BlobId, u64)> = Vec::new();
+    match target {
+        Target::Blob(blob) => blobs.push((blob, 0)),
+        Target::Thread(_) | Target::Space(_) => {
+            for post in posts(core, target).await? {
+                for medium in post.media {
+                    if promise.media == PinMedia::All {
+                        blobs.push((medium.blob, medium.size_bytes));
+                    }
+                    if promise.media != PinMedia::None {
+                        blobs.extend(medium.small.iter().map(|blob| (*blob, 0)));
+                    }
+                }
+            }
+        }
+    }
+    blobs.sort_unstable();
+    blobs.dedup_by_key(|(blob, _)| *blob);
+    let (mut held, mut total) = (0, 0);
+    for (blob, claimed) in blobs {
+        let (of_blob, size) = match core.blobs.status(blob).await {
+            Ok(BlobStatus::Complete { size_bytes }) => (size_bytes, size_bytes),
+            Ok(BlobStatus::Partial {
+                held_bytes,
+                total_bytes,
+            }) => (held_bytes, total_bytes.unwrap_or(claimed)),
+            _ => (0, claimed),
+        };
+        held += of_blob;
+        total += size;
+    }
+    Ok((held, total))
+}
+
+/// Posts with media that a pin covers.
+async fn posts(core: &Arc<Core>, target: Target) -> Result<Vec<PostMedia>, NodeError> {
+    core.store("read what is pinned", move |database| {
+        let reader = database.read()?;
+        let roots = match target {
+            Target::Thread(root) => vec![root],
+            Target::Space(space) => reader
+                .threads(Some(space), database::forum::Sort::New, None, THREADS)?
+                .items
+                .into_iter()
+                .map(|thread| thread.root)
+                .collect(),
+            Target::Blob(_) => Vec::new(),
+        };
+        let mut found = Vec::new();
+        for root in roots {
+            for post in reader.posts(&root, None, None, POSTS)?.items {
+                if !post.media.is_empty() {
+                    found.push(flow::publish::media_of(&post));
+                }
+            }
+        }
+        Ok::<_, database::DatabaseError>(found)
+    })
+    .await
+}
+
+/// What a CID in a request stands for.
+async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
+    if let Ok(blob) = id.parse::<BlobId>() {
+        return Ok(Target::Blob(blob));
+    }
+    let entry: EntryId = id.parse().map_err(|error| {
+        NodeError::Invalid(format!(
+            "{id:?} is neither a blob nor an entry CID: {error}"
+        ))
+    })?;
+    let found = core.store("look the CID up", move |database| {
+        let reader = database.read()?;
+        let space = SpaceId::from(entry);
+        if reader.space(&space)?.is_some() {
+            return Ok::<_, database::DatabaseError>(Some(Target::Space(space)));
+        }
+        let held = reader.entry(&entry)?;
+        Ok(held.map(|held| Target::Thread(held.header().root.unwrap_or(entry))))
+    });
+    found.await?.ok_or_else(|| {
+        NodeError::NotFound(format!(
+            "{id} is not known here; `datt join` a ticket that leads to it, then pin it"
+        ))
+    })
+}
+
+/// Promises to keep something, and fetches what is missing of it.
+pub async fn pin(
+    core: &Arc<Core>,
+    id: String,
+    request: PinRequest,
+) -> Result<data::Pin, NodeError> {
+    let target = target(core, &id).await?;
+    let promise = Promise {
+        media: request.media,
+        max_bytes: request.max_bytes,
+        since_ms: now_ms(),
+    };
+    core.pins
+        .set(&core.folder, target, promise)
+        .map_err(|error| NodeError::local("note the pin", error))?;
+    if let Target::Blob(blob) = target {
+        keep_blob(core, blob, promise).await?;
+    } else {
+        for post in posts(core, target).await? {
+            let policy = flow::follow::pin_policy(core, &target, promise).await;
+            flow::fetch::want(core, &post, &policy, None).await;
+        }
+    }
+    pin_data(core, target, promise).await
+}
+
+async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(), NodeError> {
+    let keep = Keep::pin(blob);
+    core.blobs
+        .keep(blob, &keep)
+        .await
+        .map_err(|error| NodeError::local("pin the blob", error))?;
+    if !flow::fetch::is_held(core, blob).await {
+        let nowhere = EntryId::from_bytes(*blob.as_bytes());
+        let want = Want {
+            space: core.identity.space(),
+            root: nowhere,
+            post: nowhere,
+            keep,
+            lane: Urgency::Bulk,
+            max_bytes: promise.max_bytes.unwrap_or(u64::MAX),
+            hints: Vec::new(),
+        };
+        Core::lock(&core.wants).add(blob, want, now_ms());
+        core.wants_changed.notify_one();
+    }
+    Ok(())
+}
+
+/// Takes a promise back; the bytes go when nothing else asks for them.
+pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
+    // A thread may have been pinned by the CID of any of its posts.
+    let id = match target(core, &id).await {
+        Ok(target) => target.id(),
+        Err(_) => id,
+    };
+    let removed = core
+        .pins
+        .remove(&core.folder, &id)
+        .map_err(|error| NodeError::local("take the pin back", error))?;
+    if removed.is_none() {
+        return Err(NodeError::NotFound(format!(
+            "{id} is not pinned; `datt pins` lists what is"
+        )));
+    }
+    core.blobs
+        .release_all(&Keep::pin(&id))
+        .await
+        .map_err(|error| NodeError::local("release the pinned blobs", error))?;
+    core.blobs
+        .collect()
+        .await
+        .map_err(|error| NodeError::local("collect what nobody keeps", error))
+}
