@@ -204,6 +204,16 @@ impl State {
         }
     }
 
+    fn withheld<'a>(
+        &'a self,
+        items: impl Iterator<Item = &'a Item>,
+    ) -> impl Iterator<Item = EntryId> {
+        items.map(|item| item.id).filter(|id| {
+            let stored = self.entries.get(id);
+            stored.is_some_and(|stored| stored.packet.content == Content::Withheld)
+        })
+    }
+
     fn digest(&self, root: EntryId) -> Option<Digest> {
         let thread = self.threads.get(&root)?;
         Some(Digest {
@@ -292,15 +302,21 @@ impl Replica for MemoryReplica {
 
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError> {
         let state = self.state();
-        let Some(thread) = state.threads.get(&root) else {
-            return Ok(Vec::new());
-        };
-        let lacks = |item: &&Item| {
-            let stored = state.entries.get(&item.id);
-            stored.is_some_and(|stored| stored.packet.content == Content::Withheld)
-        };
-        let lacking = thread.items.iter().filter(lacks);
-        Ok(lacking.map(|item| item.id).take(limit).collect())
+        let thread = state.threads.get(&root);
+        let items = thread.into_iter().flat_map(|thread| &thread.items);
+        Ok(state.withheld(items).take(limit).collect())
+    }
+
+    fn lacking_payloads_in(
+        &self,
+        space: SpaceId,
+        limit: usize,
+    ) -> Result<Vec<EntryId>, ReplicaError> {
+        let state = self.state();
+        let log = state.authority.get(&space).into_iter().flatten();
+        let threads = state.threads.values().filter(|t| t.space == space);
+        let items = log.chain(threads.flat_map(|thread| &thread.items));
+        Ok(state.withheld(items).take(limit).collect())
     }
 
     fn submit(

@@ -278,11 +278,11 @@ pub trait Replica: Send + Sync + 'static {
     /// When the store fails.
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError>;
 
-    /// The same of an authority log.
+    /// The same of a whole space: its authority log and all of its threads.
     ///
     /// # Errors
     /// When the store fails.
-    fn lacking_authority_payloads(
+    fn lacking_payloads_in(
         &self,
         space: SpaceId,
         limit: usize,

@@ -381,7 +381,7 @@ impl Node {
             self.invite_lonely();
         }
         for subject in self.schedule.due_checks(now_ms) {
-            self.check_with_someone(&subject, now_ms);
+            self.check_around(&subject, now_ms);
         }
         self.weigh_rumors(now_ms, replica)?;
         self.announce_changes(now_ms, replica)

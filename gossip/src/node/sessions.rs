@@ -121,13 +121,29 @@ impl Node {
     /// Reconciles a subject with one of those near on its topic, or with any that is up or known.
     pub(super) fn check_with_someone(&mut self, subject: &Follow, now_ms: u64) {
         let near: Vec<EndpointKey> = self.topics.neighbors(subject).into_iter().collect();
-        let up = self.peers_up();
         let known: Vec<EndpointKey> = self.peers.keys().copied().collect();
-        let someone = [near, up, known]
+        let someone = [near, self.peers_up(), known]
             .iter()
             .find_map(|list| self.schedule.pick(list));
         if let Some(peer) = someone {
             self.plan(peer, Plan::Scope(scope_of(subject)), now_ms);
+        }
+    }
+
+    /// The periodic check: now with someone near, now with anyone known, who is also invited to the
+    /// topic. So two halves of a topic that a partition left behind find each other again.
+    pub(super) fn check_around(&mut self, subject: &Follow, now_ms: u64) {
+        self.check_with_someone(subject, now_ms);
+        let near = self.topics.neighbors(subject);
+        let mut far: Vec<EndpointKey> = self.peers.keys().copied().collect();
+        far.retain(|peer| !near.contains(peer));
+        if let Some(peer) = self.schedule.pick(&far) {
+            self.plan(peer, Plan::Scope(scope_of(subject)), now_ms);
+            if self.topics.contains(subject) {
+                let topic = crate::live::topic_of(subject);
+                let peers = vec![peer];
+                self.outputs.push(Output::Invite { topic, peers });
+            }
         }
     }
 

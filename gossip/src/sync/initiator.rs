@@ -469,10 +469,11 @@ fn lacking_payloads(scope: &Scope, replica: &dyn Replica) -> Result<Vec<EntryId>
         }
         Scope::Authorities(spaces) => {
             for space in spaces {
-                add(&|room| replica.lacking_authority_payloads(*space, room))?;
+                add(&|room| replica.lacking_payloads_in(*space, room))?;
             }
         }
-        Scope::Digests(_) | Scope::Entries => {}
+        Scope::Digests(space) => add(&|room| replica.lacking_payloads_in(*space, room))?,
+        Scope::Entries => {}
     }
     Ok(ids)
 }
