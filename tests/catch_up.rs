@@ -5,10 +5,10 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use crate::node::eventually;
 use crate::scene::{
     ARRIVES, Scene, board, holds, join, pin, post, reply, shows, thread, thread_with, verified,
 };
+use eventually;
 
 #[test]
 fn a_node_that_was_off_catches_up() -> Result<()> {
@@ -234,7 +234,7 @@ fn the_quota_is_hard() -> Result<()> {
         .start()?;
     let board = board(&a)?;
     let file = scene.file("too-large.bin", 32 << 20)?;
-    let before = crate::node::eventually("status", ARRIVES, || {
+    let before = eventually("status", ARRIVES, || {
         Ok(Some(a.client()?.get_json("/api/v1/status")?))
     })?;
     let said = a.run(&["add", &file.to_string_lossy()])?;
