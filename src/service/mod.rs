@@ -1,11 +1,16 @@
 //! What the gateway asks of the node: one function for each thing a page, the API or a command does.
 
 mod admin;
+mod authors;
 pub mod availability;
 pub mod blobs;
+mod boards;
+mod events;
+mod people;
 pub mod pinning;
-mod reading;
+mod provenance;
 pub mod rows;
+mod threads;
 mod writing;
 
 use std::{ops::Range, sync::Arc};
@@ -48,11 +53,11 @@ impl Node for Service {
     }
 
     fn spaces(&self, viewer: Viewer) -> Reply<'_, Vec<data::Board>> {
-        Box::pin(reading::boards(&self.core, viewer))
+        Box::pin(boards::boards(&self.core, viewer))
     }
 
     fn space(&self, viewer: Viewer, space: SpaceId) -> Reply<'_, data::Board> {
-        Box::pin(reading::board(&self.core, viewer, space))
+        Box::pin(boards::board(&self.core, viewer, space))
     }
 
     fn create_space(&self, space: NewSpace) -> Reply<'_, SpaceCreated> {
@@ -68,19 +73,19 @@ impl Node for Service {
         viewer: Viewer,
         query: ThreadsQuery,
     ) -> Reply<'_, data::Page<data::ThreadSummary>> {
-        Box::pin(reading::threads(&self.core, viewer, query))
+        Box::pin(boards::threads(&self.core, viewer, query))
     }
 
     fn thread(&self, viewer: Viewer, root: EntryId, page: PageQuery) -> Reply<'_, data::Thread> {
-        Box::pin(reading::thread(&self.core, viewer, root, page))
+        Box::pin(threads::thread(&self.core, viewer, root, page))
     }
 
     fn post(&self, viewer: Viewer, post: EntryId) -> Reply<'_, data::Post> {
-        Box::pin(reading::post(&self.core, viewer, post))
+        Box::pin(threads::post(&self.core, viewer, post))
     }
 
     fn entry(&self, viewer: Viewer, entry: EntryId) -> Reply<'_, data::Provenance> {
-        Box::pin(reading::provenance(&self.core, viewer, entry))
+        Box::pin(provenance::provenance(&self.core, viewer, entry))
     }
 
     fn publish(&self, post: NewPost) -> Reply<'_, Published> {
@@ -163,7 +168,7 @@ impl Node for Service {
         identity: IdentityId,
         page: PageQuery,
     ) -> Reply<'_, data::Profile> {
-        Box::pin(reading::profile(&self.core, viewer, identity, page))
+        Box::pin(people::profile(&self.core, viewer, identity, page))
     }
 
     fn set_profile(&self, edit: ProfileEdit) -> Reply<'_, Written> {
@@ -179,7 +184,7 @@ impl Node for Service {
     }
 
     fn events(&self, viewer: Viewer, query: EventQuery, limit: usize) -> Reply<'_, EventBatch> {
-        Box::pin(reading::events(&self.core, viewer, query, limit))
+        Box::pin(events::events(&self.core, viewer, query, limit))
     }
 
     fn event_head(&self) -> watch::Receiver<u64> {
