@@ -10,17 +10,44 @@ use crate::Verdict;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Thread { who: usize },
-    Reply { who: usize, thread: usize, to: usize },
-    Vote { who: usize, thread: usize, on: usize, dir: i128 },
-    Revise { thread: usize },
-    Mark { thread: usize, on: usize, act: usize, off: bool },
-    Profile { who: usize },
+    Thread {
+        who: usize,
+    },
+    Reply {
+        who: usize,
+        thread: usize,
+        to: usize,
+    },
+    Vote {
+        who: usize,
+        thread: usize,
+        on: usize,
+        dir: i128,
+    },
+    Revise {
+        thread: usize,
+    },
+    Mark {
+        thread: usize,
+        on: usize,
+        act: usize,
+        off: bool,
+    },
+    Profile {
+        who: usize,
+    },
     /// A second entry in the place of one that was signed before.
-    Fork { of: usize },
+    Fork {
+        of: usize,
+    },
     /// A second row that names a device, in the place of the first.
-    RootFork { who: usize },
-    Bad { of: usize, how: usize },
+    RootFork {
+        who: usize,
+    },
+    Bad {
+        of: usize,
+        how: usize,
+    },
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -86,7 +113,12 @@ impl Scene {
                     self.threads[at].push(id);
                 }
             }
-            Act::Vote { who, thread, on, dir } => {
+            Act::Vote {
+                who,
+                thread,
+                on,
+                dir,
+            } => {
                 if let Some((root, on)) = self.pick(thread, on) {
                     let person = self.people[who].clone();
                     self.world.vote(&person, space, root, on, dir);
@@ -95,12 +127,22 @@ impl Scene {
             Act::Revise { thread } => {
                 if let Some((root, _)) = self.pick(thread, 0) {
                     let author = self.world.node.state(&root).unwrap().unwrap().identity;
-                    let person = self.people.iter().find(|p| p.identity == author).unwrap().clone();
+                    let person = self
+                        .people
+                        .iter()
+                        .find(|p| p.identity == author)
+                        .unwrap()
+                        .clone();
                     let row = row(&[("of", super::world::link(&root)), ("body", text("edited"))]);
                     self.world.write(&person, space, Some(root), "revise", &row);
                 }
             }
-            Act::Mark { thread, on, act, off } => {
+            Act::Mark {
+                thread,
+                on,
+                act,
+                off,
+            } => {
                 if let Some((root, on)) = self.pick(thread, on) {
                     let act = ["hide", "lock", "pin", "nsfw"][act];
                     let row = row(&[
@@ -119,7 +161,8 @@ impl Scene {
                     ("about", text("")),
                     ("homes", model::Ipld::List(Vec::new())),
                 ]);
-                self.world.write(&person, person.identity.space(), None, "profile", &row);
+                self.world
+                    .write(&person, person.identity.space(), None, "profile", &row);
             }
             Act::Fork { of } => self.vary(of, |_| {}),
             Act::RootFork { who } => {
@@ -145,7 +188,10 @@ impl Scene {
     fn vary(&mut self, of: usize, change: impl FnOnce(&mut model::Header)) {
         let parcel = self.world.parcels[of % self.world.parcels.len()].clone();
         let header = parcel.entry.header().clone();
-        let person = self.people.iter().find(|p| p.device.public() == header.device);
+        let person = self
+            .people
+            .iter()
+            .find(|p| p.device.public() == header.device);
         let Some(person) = person.filter(|_| header.depth > 0).cloned() else {
             return;
         };
@@ -157,7 +203,9 @@ impl Scene {
 /// A cheap shuffle that a seed decides.
 fn shuffled(mut parcels: Vec<Parcel>, mut seed: u64) -> Vec<Parcel> {
     for at in (1..parcels.len()).rev() {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let other = usize::try_from(seed >> 33).unwrap() % (at + 1);
         parcels.swap(at, other);
     }
@@ -210,8 +258,17 @@ fn the_histories_meet_every_verdict() {
     let mut scene = Scene::new();
     for act in [
         Act::Thread { who: 1 },
-        Act::Reply { who: 2, thread: 0, to: 0 },
-        Act::Vote { who: 2, thread: 0, on: 0, dir: 1 },
+        Act::Reply {
+            who: 2,
+            thread: 0,
+            to: 0,
+        },
+        Act::Vote {
+            who: 2,
+            thread: 0,
+            on: 0,
+            dir: 1,
+        },
         Act::Bad { of: 8, how: 0 },
     ] {
         scene.play(&act);
@@ -219,18 +276,44 @@ fn the_histories_meet_every_verdict() {
     let vote = scene.world.parcels.last().unwrap().clone();
     let device = scene.people[2].device.clone();
     let root = scene.threads[0][0];
-    let fork = scene.world.other_row(&vote, &device, &vote_row(&root, -1), |_| {});
-    let late = scene.world.other_row(&vote, &device, &post_row("x", Some(&root)), |header| {
-        header.seq += 1;
-        header.backlink = Some(vote.id());
-        header.table = "post".to_owned();
-    });
-    assert_eq!(scene.world.node.read().unwrap().fold("score", &root).unwrap(), 1);
-    let report = give(&scene.world.node, vec![fork.incoming(), late.incoming()], scene.world.now_ms);
+    let fork = scene
+        .world
+        .other_row(&vote, &device, &vote_row(&root, -1), |_| {});
+    let late = scene
+        .world
+        .other_row(&vote, &device, &post_row("x", Some(&root)), |header| {
+            header.seq += 1;
+            header.backlink = Some(vote.id());
+            header.table = "post".to_owned();
+        });
+    assert_eq!(
+        scene
+            .world
+            .node
+            .read()
+            .unwrap()
+            .fold("score", &root)
+            .unwrap(),
+        1
+    );
+    let report = give(
+        &scene.world.node,
+        vec![fork.incoming(), late.incoming()],
+        scene.world.now_ms,
+    );
     assert_eq!(report.forks.len(), 1);
     let verdict = |id| scene.world.node.state(&id).unwrap().unwrap().verdict;
     assert_eq!(verdict(fork.id()), Verdict::Disputed);
     assert_eq!(verdict(vote.id()), Verdict::Disputed);
     assert_eq!(verdict(late.id()), Verdict::Disputed);
-    assert_eq!(scene.world.node.read().unwrap().fold("score", &root).unwrap(), 0);
+    assert_eq!(
+        scene
+            .world
+            .node
+            .read()
+            .unwrap()
+            .fold("score", &root)
+            .unwrap(),
+        0
+    );
 }

@@ -201,7 +201,12 @@ impl World {
             row,
             expires_ms: None,
         };
-        let plan = self.node.read().unwrap().prepare(&draft, self.now_ms).unwrap();
+        let plan = self
+            .node
+            .read()
+            .unwrap()
+            .prepare(&draft, self.now_ms)
+            .unwrap();
         let payload = Payload::new(self.salt(), row.clone()).unwrap();
         let parcel = self.sign(plan.header(&payload), payload, key);
         let outcome = self.accept(&parcel);
@@ -210,21 +215,41 @@ impl World {
     }
 
     pub fn thread(&mut self, person: &Person, space: SpaceId, body: &str) -> EntryId {
-        self.write(person, space, None, "post", &post_row(body, None)).id()
+        self.write(person, space, None, "post", &post_row(body, None))
+            .id()
     }
 
-    pub fn reply(&mut self, person: &Person, space: SpaceId, root: EntryId, parent: EntryId, body: &str) -> EntryId {
+    pub fn reply(
+        &mut self,
+        person: &Person,
+        space: SpaceId,
+        root: EntryId,
+        parent: EntryId,
+        body: &str,
+    ) -> EntryId {
         let row = post_row(body, Some(&parent));
         self.write(person, space, Some(root), "post", &row).id()
     }
 
-    pub fn vote(&mut self, person: &Person, space: SpaceId, root: EntryId, on: EntryId, dir: i128) -> EntryId {
+    pub fn vote(
+        &mut self,
+        person: &Person,
+        space: SpaceId,
+        root: EntryId,
+        on: EntryId,
+        dir: i128,
+    ) -> EntryId {
         let row = vote_row(&on, dir);
         self.write(person, space, Some(root), "vote", &row).id()
     }
 
     /// The same header with other fields, signed again; not given to the node.
-    pub fn altered(&mut self, of: &Parcel, key: &SecretKey, change: impl FnOnce(&mut Header)) -> Parcel {
+    pub fn altered(
+        &mut self,
+        of: &Parcel,
+        key: &SecretKey,
+        change: impl FnOnce(&mut Header),
+    ) -> Parcel {
         let mut header = of.entry.header().clone();
         let payload = Payload::new(self.salt(), of.payload.row().clone()).unwrap();
         header.payload = payload.id();
@@ -235,7 +260,13 @@ impl World {
     }
 
     /// Another row under another header.
-    pub fn other_row(&mut self, of: &Parcel, key: &SecretKey, row: &Row, change: impl FnOnce(&mut Header)) -> Parcel {
+    pub fn other_row(
+        &mut self,
+        of: &Parcel,
+        key: &SecretKey,
+        row: &Row,
+        change: impl FnOnce(&mut Header),
+    ) -> Parcel {
         let mut header = of.entry.header().clone();
         let payload = Payload::new(self.salt(), row.clone()).unwrap();
         header.payload = payload.id();
@@ -258,33 +289,94 @@ pub fn dump(node: &Database, ids: &[EntryId], people: &[IdentityId]) -> String {
     ids.dedup();
     for id in &ids {
         let state = read.state(id).unwrap();
-        let facts = state.as_ref().map(|s| (s.verdict, s.reason.clone(), s.payload, s.missing.clone()));
-        writeln!(out, "{id} {facts:?} score {}", read.fold("score", id).unwrap()).unwrap();
+        let facts = state
+            .as_ref()
+            .map(|s| (s.verdict, s.reason.clone(), s.payload, s.missing.clone()));
+        writeln!(
+            out,
+            "{id} {facts:?} score {}",
+            read.fold("score", id).unwrap()
+        )
+        .unwrap();
         if let Some(state) = state {
-            scopes.insert(state.root.map_or(Scope::Authority(state.space), Scope::Thread));
-            writeln!(out, "  {:?}", read.post(id, people.first().copied()).unwrap()).unwrap();
+            scopes.insert(
+                state
+                    .root
+                    .map_or(Scope::Authority(state.space), Scope::Thread),
+            );
+            writeln!(
+                out,
+                "  {:?}",
+                read.post(id, people.first().copied()).unwrap()
+            )
+            .unwrap();
         }
     }
     for scope in &scopes {
-        writeln!(out, "{scope:?} {:?} {:?}", read.items(scope).unwrap(), read.fingerprint(scope).unwrap()).unwrap();
+        writeln!(
+            out,
+            "{scope:?} {:?} {:?}",
+            read.items(scope).unwrap(),
+            read.fingerprint(scope).unwrap()
+        )
+        .unwrap();
         match scope {
             Scope::Thread(root) => {
                 writeln!(out, " {:?}", read.thread(root).unwrap()).unwrap();
-                writeln!(out, " {:?}", read.posts(root, people.first().copied(), None, 1_000).unwrap()).unwrap();
+                writeln!(
+                    out,
+                    " {:?}",
+                    read.posts(root, people.first().copied(), None, 1_000)
+                        .unwrap()
+                )
+                .unwrap();
             }
             Scope::Authority(space) => {
-                writeln!(out, " {:?} {:?}", read.board(space).unwrap(), read.digests(space, 1_000).unwrap()).unwrap();
+                writeln!(
+                    out,
+                    " {:?} {:?}",
+                    read.board(space).unwrap(),
+                    read.digests(space, 1_000).unwrap()
+                )
+                .unwrap();
                 for sort in [Sort::Hot, Sort::New, Sort::Top] {
-                    writeln!(out, " {:?}", read.threads(Some(*space), sort, None, 1_000).unwrap()).unwrap();
+                    writeln!(
+                        out,
+                        " {:?}",
+                        read.threads(Some(*space), sort, None, 1_000).unwrap()
+                    )
+                    .unwrap();
                 }
             }
         }
     }
     for person in people {
-        writeln!(out, "{:?} {:?}", read.profile(person).unwrap(), read.follows(person).unwrap()).unwrap();
-        let devices: BTreeSet<_> = read.devices(person).unwrap().into_iter().map(|d| (d.key, d.row)).collect();
-        writeln!(out, "{devices:?} {:?}", read.posts_by(person, None, 1_000).unwrap()).unwrap();
+        writeln!(
+            out,
+            "{:?} {:?}",
+            read.profile(person).unwrap(),
+            read.follows(person).unwrap()
+        )
+        .unwrap();
+        let devices: BTreeSet<_> = read
+            .devices(person)
+            .unwrap()
+            .into_iter()
+            .map(|d| (d.key, d.row))
+            .collect();
+        writeln!(
+            out,
+            "{devices:?} {:?}",
+            read.posts_by(person, None, 1_000).unwrap()
+        )
+        .unwrap();
     }
-    writeln!(out, "{:?} {:?}", read.equivocations(100).unwrap(), read.counts().unwrap()).unwrap();
+    writeln!(
+        out,
+        "{:?} {:?}",
+        read.equivocations(100).unwrap(),
+        read.counts().unwrap()
+    )
+    .unwrap();
     out
 }
