@@ -10,8 +10,9 @@ use super::{
     client::{Client, NOTHING, escape},
     failure::CommandError,
     outcome::Outcome,
-    words::{ago, now_ms, size},
+    words::{ago, size},
 };
+use crate::clock::now_ms;
 use crate::config::parse_size;
 
 const ROUTE: &str = "/api/v1/pins";

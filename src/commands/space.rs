@@ -11,8 +11,9 @@ use super::{
     client::Client,
     failure::CommandError,
     outcome::Outcome,
-    words::{ago, author, line, now_ms},
+    words::{ago, author, line},
 };
+use crate::clock::now_ms;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SpaceCommand {

@@ -12,8 +12,9 @@ use super::{
     client::Client,
     failure::CommandError,
     outcome::Outcome,
-    words::{ago, line, now_ms, size},
+    words::{ago, line, size},
 };
+use crate::clock::now_ms;
 
 #[derive(Debug, Args)]
 pub(super) struct TicketArgs {

@@ -8,8 +8,9 @@ use super::{
     client::{Client, escape},
     failure::CommandError,
     outcome::Outcome,
-    words::{ago, author, availability, clock, line, now_ms, plain, size},
+    words::{ago, author, availability, clock, line, plain, size},
 };
+use crate::clock::now_ms;
 
 /// Posts asked for at once.
 const PAGE: u32 = 500;

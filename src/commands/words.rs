@@ -1,6 +1,6 @@
 //! Numbers, times and foreign text as a terminal shows them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use gateway::api::types::BlobAdded;
 use indicatif::{HumanBytes, HumanDuration};
@@ -8,15 +8,6 @@ use views::data::{Author, Availability};
 
 /// Characters of a shortened id.
 const SHORT: usize = 8;
-
-/// This machine's clock, Unix milliseconds.
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
-}
 
 /// `3 minutes ago`.
 pub(super) fn ago(then_ms: u64, now_ms: u64) -> String {

@@ -180,7 +180,7 @@ pub async fn state(core: &Arc<Core>, blob: BlobId) -> Result<BlobState, NodeErro
 }
 
 /// Fetches a blob or a range of it from whoever has it.
-pub async fn fetch(
+pub fn fetch(
     core: Arc<Core>,
     blob: BlobId,
     request: FetchRequest,

@@ -118,9 +118,14 @@ pub async fn threads(
             if unlisted && (query.space.is_none() || !viewer.is_owner()) {
                 continue;
             }
-            if !boards.contains_key(&thread.space) {
-                boards.insert(thread.space, board_link(&reader, &thread.space)?);
-            }
+            let board = match boards.get(&thread.space) {
+                Some(board) => board.clone(),
+                None => {
+                    let board = board_link(&reader, &thread.space)?;
+                    boards.insert(thread.space, board.clone());
+                    board
+                }
+            };
             let my_vote = match viewer {
                 Viewer::Owner => reader
                     .post(&thread.root, Some(node.identity))?
@@ -130,7 +135,7 @@ pub async fn threads(
             let media = thread.media.as_ref();
             items.push(data::ThreadSummary {
                 root: thread.root.to_string(),
-                board: boards[&thread.space].clone(),
+                board,
                 author: authors.of(&thread.author)?,
                 title: thread.title,
                 url: thread.url,
