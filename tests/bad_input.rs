@@ -330,8 +330,9 @@ fn a_sign_in_link_works_once_and_forms_need_their_token() -> Result<()> {
         ("origin", &a.url),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
-    for body in ["title=T", "title=T&csrf=wrong"] {
-        let answer = reader.send("POST", "/space/new", &form, body.as_bytes())?;
+    for token in ["", "&csrf=wrong"] {
+        let body = format!("up={NOBODY}{token}");
+        let answer = reader.send("POST", "/vote", &form, body.as_bytes())?;
         ensure!(
             answer.status == 403,
             "a form without its token: {}",

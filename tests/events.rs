@@ -45,9 +45,9 @@ fn a_cursor_of_another_epoch_starts_over() -> Result<()> {
     let mut stream = a.client()?.events("/api/v1/events", &[])?;
     thread(&a, &board, "An event")?;
     let event = stream.next()?.context("the stream ended")?;
-    let (epoch, sequence) = event.id.split_once(':').context("epoch:sequence")?;
-    let first = if epoch.starts_with('0') { "1" } else { "0" };
-    let foreign = format!("{first}{}:{sequence}", &epoch[1..]);
+    let (epoch, sequence) = event.id.split_once('-').context("epoch-sequence")?;
+    let first = if epoch.starts_with('1') { "2" } else { "1" };
+    let foreign = format!("{first}{}-{sequence}", &epoch[1..]);
     let mut stream = a
         .client()?
         .events("/api/v1/events", &[("last-event-id", &foreign)])?;

@@ -36,6 +36,8 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         ])?;
         cargo.arg("--workspace");
     }
+    // errors say what failed by themselves; where they were made is noise
+    cargo.env("RUST_LIB_BACKTRACE", "0");
     if let Some(filter) = &args.filter {
         cargo.args(["--", filter]);
     }
