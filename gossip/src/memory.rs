@@ -26,6 +26,7 @@ pub struct MemoryReplica {
 #[derive(Debug, Default)]
 struct State {
     follows: BTreeSet<Follow>,
+    unlisted: BTreeSet<SpaceId>,
     entries: BTreeMap<EntryId, Stored>,
     threads: BTreeMap<EntryId, Thread>,
     authority: BTreeMap<SpaceId, BTreeSet<Item>>,
@@ -54,6 +55,11 @@ impl MemoryReplica {
     /// Begins to want something.
     pub fn follow(&self, follow: Follow) {
         self.state().follows.insert(follow);
+    }
+
+    /// Keeps a space's id from those who don't know it.
+    pub fn unlist(&self, space: SpaceId) {
+        self.state().unlisted.insert(space);
     }
 
     /// Stores what this node made itself.
@@ -244,6 +250,10 @@ impl Replica for MemoryReplica {
 
     fn wants_thread(&self, space: SpaceId, root: EntryId) -> Result<bool, ReplicaError> {
         Ok(self.state().wants_thread(space, root))
+    }
+
+    fn is_unlisted(&self, space: SpaceId) -> Result<bool, ReplicaError> {
+        Ok(self.state().unlisted.contains(&space))
     }
 
     fn space_of(&self, root: EntryId) -> Result<Option<SpaceId>, ReplicaError> {

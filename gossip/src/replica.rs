@@ -217,6 +217,16 @@ pub trait Replica: Send + Sync + 'static {
     /// When the store fails.
     fn wants_thread(&self, space: SpaceId, root: EntryId) -> Result<bool, ReplicaError>;
 
+    /// Whether a space's id is a capability: told only to peers that know it already, and to those
+    /// named when it was followed. Say yes as long as the space's genesis isn't held.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn is_unlisted(&self, space: SpaceId) -> Result<bool, ReplicaError> {
+        let _ = space;
+        Ok(false)
+    }
+
     /// The space of a held thread.
     ///
     /// # Errors

@@ -188,6 +188,11 @@ impl Topics {
         Admission::Flooded(subject)
     }
 
+    /// Topics left for flooding.
+    pub fn flooded(&self) -> Vec<Follow> {
+        self.flooded.keys().copied().collect()
+    }
+
     /// Topics left for flooding whose time is over.
     pub fn calm(&mut self, now_ms: u64) -> Vec<Follow> {
         let over = self.flooded.iter().filter(|(_, until)| **until <= now_ms);
@@ -198,8 +203,8 @@ impl Topics {
         calm
     }
 
-    /// Where an entry is to be sent: its thread's topic when someone is there, else its space's, else
-    /// (another space's authority, such as a person's new name) the topics of all spaces.
+    /// Where an entry of a followed space is to be sent: its thread's topic when someone is there, else
+    /// its space's.
     pub fn route(&self, space: SpaceId, root: Option<EntryId>) -> Vec<Follow> {
         if let Some(root) = root {
             let thread = Follow::Thread { space, root };
@@ -209,8 +214,14 @@ impl Topics {
         }
         let own = Follow::Space(space);
         if self.contains(&own) {
-            return vec![own];
+            vec![own]
+        } else {
+            Vec::new()
         }
+    }
+
+    /// The topics of all spaces: for what belongs to none of them, such as a person's new name.
+    pub fn spaces(&self) -> Vec<Follow> {
         self.subjects()
             .filter(|subject| matches!(subject, Follow::Space(_)))
             .collect()
@@ -269,7 +280,8 @@ mod tests {
         assert_eq!(topics.route(space, root), [thread(1)]);
         assert_eq!(topics.route(space, None), [Follow::Space(space)]);
         let person = SpaceId::of(b"person");
-        assert_eq!(topics.route(person, None), [Follow::Space(space)]);
+        assert_eq!(topics.route(person, None), []);
+        assert_eq!(topics.spaces(), [Follow::Space(space)]);
     }
 
     #[test]

@@ -263,12 +263,11 @@ impl Driver {
                 let _ = reply.send(Published { neighbors });
             }
             Command::Follow(subject, peers) => {
-                let mut inputs = vec![Input::Follow(subject)];
+                let keys = peers.iter().map(|address| to_key(address.id)).collect();
                 for address in peers {
-                    inputs.push(Input::Peer(to_key(address.id)));
                     self.lookup.add_endpoint_info(address);
                 }
-                self.turn(inputs).await;
+                self.turn(vec![Input::Follow(subject, keys)]).await;
             }
             Command::Unfollow(subject) => {
                 self.turn(vec![Input::Unfollow(subject)]).await;

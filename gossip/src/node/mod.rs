@@ -6,6 +6,8 @@
 mod intake;
 mod outflow;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +34,8 @@ const INVITE_MS: u64 = 5_000;
 pub enum Input {
     /// The node starts: everything followed is joined.
     Start,
-    /// Something is followed from now on; the replica wants it already.
-    Follow(Follow),
+    /// Something is followed from now on, the replica wants it already; and peers that know of it.
+    Follow(Follow, Vec<EndpointKey>),
     /// Something is followed no longer.
     Unfollow(Follow),
     /// A peer to try.
@@ -162,6 +164,8 @@ pub struct Node {
     topics: Topics,
     schedule: Schedule,
     follows: BTreeSet<Follow>,
+    /// Unlisted spaces that are followed, and who knows of them.
+    unlisted: BTreeMap<SpaceId, BTreeSet<EndpointKey>>,
     peers: BTreeMap<EndpointKey, Peer>,
     bans: BTreeMap<EndpointKey, u64>,
     rumors: BTreeMap<EntryId, Rumor>,
@@ -181,6 +185,7 @@ impl Node {
             topics: Topics::new(live_threads),
             schedule: Schedule::new(seed),
             follows: BTreeSet::new(),
+            unlisted: BTreeMap::new(),
             peers: BTreeMap::new(),
             bans: BTreeMap::new(),
             rumors: BTreeMap::new(),
@@ -246,7 +251,15 @@ impl Node {
                     self.follow(subject, now_ms, replica)?;
                 }
             }
-            Input::Follow(subject) => self.follow(subject, now_ms, replica)?,
+            Input::Follow(subject, peers) => {
+                if replica.is_unlisted(subject.space())? {
+                    self.trust(subject.space(), &peers);
+                }
+                self.follow(subject, now_ms, replica)?;
+                for peer in peers {
+                    self.meet(peer, now_ms);
+                }
+            }
             Input::Unfollow(subject) => self.unfollow(subject, replica)?,
             Input::Peer(peer) => self.meet(peer, now_ms),
             Input::Publish(ids) => self.publish(&ids, now_ms, replica)?,
@@ -286,6 +299,9 @@ impl Node {
     ) -> Result<(), ReplicaError> {
         self.follows.insert(subject);
         let space = subject.space();
+        if replica.is_unlisted(space)? {
+            self.unlisted.entry(space).or_default();
+        }
         self.touch(Follow::Space(space), now_ms);
         match subject {
             Follow::Thread { .. } => self.touch(subject, now_ms),
@@ -356,7 +372,7 @@ impl Node {
             }
         };
         let mut others: Vec<EndpointKey> = self.peers.keys().copied().collect();
-        others.retain(|peer| !peers.contains(peer));
+        others.retain(|peer| !peers.contains(peer) && self.may_tell(subject.space(), *peer));
         while peers.len() < INVITED
             && let Some(peer) = self.schedule.pick(&others)
         {
@@ -378,13 +394,27 @@ impl Node {
         }
         if now_ms.saturating_sub(self.invited_ms) >= INVITE_MS {
             self.invited_ms = now_ms;
+            self.recheck_unlisted(replica)?;
             self.invite_lonely();
+            for subject in self.topics.flooded() {
+                self.check_with_someone(&subject, now_ms);
+            }
         }
         for subject in self.schedule.due_checks(now_ms) {
             self.check_around(&subject, now_ms);
         }
         self.weigh_rumors(now_ms, replica)?;
         self.announce_changes(now_ms, replica)
+    }
+
+    /// A space turns out to be listed once its genesis is there.
+    fn recheck_unlisted(&mut self, replica: &dyn Replica) -> Result<(), ReplicaError> {
+        for space in self.unlisted.keys().copied().collect::<Vec<_>>() {
+            if !replica.is_unlisted(space)? {
+                self.unlisted.remove(&space);
+            }
+        }
+        Ok(())
     }
 
     /// Topics without a neighbour try other peers.

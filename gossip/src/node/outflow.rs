@@ -36,7 +36,12 @@ impl Node {
             }
         }
         for ((space, root), packets) in places {
-            let topics = self.topics.route(space, root);
+            let followed = self.follows.iter().any(|follow| follow.space() == space);
+            let topics = if followed {
+                self.topics.route(space, root)
+            } else {
+                self.topics.spaces()
+            };
             for message in Message::of_entries(space, root, packets) {
                 self.broadcast(&topics, &message);
             }

@@ -1,6 +1,6 @@
 //! Peers, and what sessions with them bring.
 
-use model::EndpointKey;
+use model::{EndpointKey, SpaceId};
 
 use super::{Input, Node, Output, Peer};
 use crate::{
@@ -20,9 +20,32 @@ impl Node {
         up.map(|(key, _)| *key).collect()
     }
 
-    /// Plans a session, unless the peer is banned or it is this node.
+    /// Whether a peer may hear of a space: always, unless the space is unlisted.
+    pub(super) fn may_tell(&self, space: SpaceId, peer: EndpointKey) -> bool {
+        let knowing = self.unlisted.get(&space);
+        knowing.is_none_or(|knowing| knowing.contains(&peer))
+    }
+
+    /// Peers that know of a space.
+    pub(super) fn trust(&mut self, space: SpaceId, peers: &[EndpointKey]) {
+        let knowing = self.unlisted.entry(space).or_default();
+        let room = bounds::PEERS.saturating_sub(knowing.len());
+        knowing.extend(peers.iter().take(room));
+    }
+
+    /// Plans a session, unless the peer is banned, may not hear of it, or is this node.
     pub(super) fn plan(&mut self, peer: EndpointKey, plan: Plan, due_ms: u64) {
-        if peer != self.me && !self.bans.contains_key(&peer) {
+        let told = match &plan {
+            Plan::Scope(Scope::Authorities(spaces)) => {
+                spaces.iter().all(|space| self.may_tell(*space, peer))
+            }
+            Plan::Scope(Scope::Threads { space, .. } | Scope::Digests(space)) => {
+                self.may_tell(*space, peer)
+            }
+            Plan::Scope(Scope::Entries) => true,
+            Plan::Fetch { subject, .. } => self.may_tell(subject.space(), peer),
+        };
+        if told && peer != self.me && !self.bans.contains_key(&peer) {
             self.schedule.add(peer, plan, due_ms);
         }
     }
@@ -37,6 +60,9 @@ impl Node {
             self.plan(peer, Plan::Scope(scope_of(&subject)), now_ms);
         }
         for subject in self.topics.subjects().collect::<Vec<_>>() {
+            if !self.may_tell(subject.space(), peer) {
+                continue;
+            }
             let near = self.topics.neighbors(&subject);
             if near.is_empty() || (matches!(subject, Follow::Space(_)) && near.len() < 5) {
                 let topic = crate::live::topic_of(&subject);
@@ -98,6 +124,9 @@ impl Node {
             return;
         }
         self.heard(peer, now_ms);
+        if self.unlisted.contains_key(&subject.space()) {
+            self.trust(subject.space(), &[peer]);
+        }
         let wait_ms = if self.me < peer {
             0
         } else {
@@ -121,8 +150,10 @@ impl Node {
     /// Reconciles a subject with one of those near on its topic, or with any that is up or known.
     pub(super) fn check_with_someone(&mut self, subject: &Follow, now_ms: u64) {
         let near: Vec<EndpointKey> = self.topics.neighbors(subject).into_iter().collect();
-        let known: Vec<EndpointKey> = self.peers.keys().copied().collect();
-        let someone = [near, self.peers_up(), known]
+        let tell = |peer: &EndpointKey| self.may_tell(subject.space(), *peer);
+        let known: Vec<EndpointKey> = self.peers.keys().copied().filter(tell).collect();
+        let up: Vec<EndpointKey> = self.peers_up().into_iter().filter(tell).collect();
+        let someone = [near, up, known]
             .iter()
             .find_map(|list| self.schedule.pick(list));
         if let Some(peer) = someone {
@@ -136,7 +167,7 @@ impl Node {
         self.check_with_someone(subject, now_ms);
         let near = self.topics.neighbors(subject);
         let mut far: Vec<EndpointKey> = self.peers.keys().copied().collect();
-        far.retain(|peer| !near.contains(peer));
+        far.retain(|peer| !near.contains(peer) && self.may_tell(subject.space(), *peer));
         if let Some(peer) = self.schedule.pick(&far) {
             self.plan(peer, Plan::Scope(scope_of(subject)), now_ms);
             if self.topics.contains(subject) {
@@ -181,6 +212,7 @@ impl Node {
                     sent,
                     unresolved: _,
                 } => {
+                    self.note_knowing(&scope, peer);
                     if received > 0 {
                         self.changed_by_sync(&scope, now_ms, replica)?;
                     }
@@ -196,6 +228,15 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Who opened or answered a scope of an unlisted space knows of it.
+    fn note_knowing(&mut self, scope: &Scope, peer: EndpointKey) {
+        if let Scope::Threads { space, .. } | Scope::Digests(space) = scope
+            && self.unlisted.contains_key(space)
+        {
+            self.trust(*space, &[peer]);
+        }
     }
 
     /// Threads grew by a session: others may lack the same.
