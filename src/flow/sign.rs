@@ -23,14 +23,17 @@ pub async fn write(
     table: &'static str,
     row: Row,
 ) -> Result<EntryId, NodeError> {
-    let signing = core.signing.lock().await;
     let worker = Arc::clone(core);
-    let written = tokio::task::spawn_blocking(move || sign(&worker, space, root, table, row))
-        .await
-        .map_err(|panic| NodeError::local("sign the entry", panic))?;
-    drop(signing);
-    let (id, report) = written?;
-    ingest::settled(core, &report, None);
+    let id = tokio::task::spawn_blocking(move || {
+        // Held by the thread that signs: a caller who goes away halfway must not let the next one
+        // take the same place in the feed.
+        let _one_at_a_time = worker.signing.blocking_lock();
+        let (id, report) = sign(&worker, space, root, table, row)?;
+        ingest::settled(&worker, &report, None);
+        Ok::<_, NodeError>(id)
+    })
+    .await
+    .map_err(|panic| NodeError::local("sign the entry", panic))??;
     announce::entries(core, vec![id]).await;
     Ok(id)
 }
