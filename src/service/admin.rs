@@ -10,7 +10,7 @@ use model::{EntryId, IdentityId, SpaceId, Ticket};
 use tokio::sync::{mpsc, watch};
 use views::data;
 
-use super::blobs::driven;
+use super::{authors::may_see, blobs::driven};
 use crate::{
     clock::now_ms,
     core::Core,
@@ -102,8 +102,17 @@ pub async fn ticket(
         ticket.space = Some(space);
         ticket.root = Some(root);
     }
-    let hidden = ticket.space.is_some_and(|space| core.is_unlisted(&space));
-    if hidden && !viewer.is_owner() {
+    let node = Arc::clone(core);
+    let visible = match ticket.space {
+        None => true,
+        Some(space) => {
+            core.store("read the board", move |database| {
+                may_see(&node, &database.read()?, viewer, &space)
+            })
+            .await?
+        }
+    };
+    if !visible {
         return Err(NodeError::NotFound(
             "there is no such board here".to_owned(),
         ));

@@ -38,9 +38,19 @@ impl<'r, 's> Authors<'r, 's> {
     }
 }
 
-/// Whether a viewer may know of a space.
-pub(super) fn may_see(core: &Core, viewer: Viewer, space: &SpaceId, unlisted: bool) -> bool {
-    viewer.is_owner() || !(unlisted || core.is_unlisted(space))
+/// Whether a viewer may know of a space. Strangers see what is known to be listed: a space whose
+/// genesis isn't held may be an unlisted one.
+pub(super) fn may_see(
+    core: &Core,
+    reader: &Reader<'_>,
+    viewer: Viewer,
+    space: &SpaceId,
+) -> Result<bool, DatabaseError> {
+    if viewer.is_owner() {
+        return Ok(true);
+    }
+    let listed = reader.space(space)?.is_some_and(|info| !info.unlisted);
+    Ok(listed && !core.is_unlisted(space))
 }
 
 pub(super) fn unknown(what: &str, id: impl std::fmt::Display) -> NodeError {

@@ -12,9 +12,10 @@ use gateway::{
     api::types::{BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress},
     node::{BlobBody, ByteStream, Items, NodeError, OpenBlob, Viewer},
 };
-use model::{BlobId, EntryId, PayloadId};
+use model::{BlobId, EntryId, PayloadId, SpaceId};
 use tokio::{sync::mpsc, time::timeout};
 
+use super::authors::may_see;
 use crate::{clock::now_ms, core::Core, flow};
 
 /// Progress messages that a slow reader may be behind.
@@ -307,23 +308,21 @@ pub async fn outboard(core: &Arc<Core>, blob: BlobId) -> Result<OpenBlob, NodeEr
 
 /// An entry or payload as a block.
 pub async fn block(core: &Arc<Core>, viewer: Viewer, id: EntryId) -> Result<Bytes, NodeError> {
-    let core_for_space = Arc::clone(core);
+    let node = Arc::clone(core);
     let found = core
         .store("read a block", move |database| {
-            if let Some(packet) = database.packet(&id)? {
-                let space = database.entry(&id)?.and_then(|entry| entry.header().space);
-                return Ok::<_, database::DatabaseError>(Some((packet.entry, space)));
+            let reader = database.read()?;
+            if let Some(packet) = reader.packet(&id)? {
+                // A genesis names no space: it is one.
+                let space = reader.space_of(&id)?.unwrap_or_else(|| SpaceId::from(id));
+                let visible = may_see(&node, &reader, viewer, &space)?;
+                return Ok::<_, database::DatabaseError>(visible.then_some(packet.entry));
             }
-            let payload = PayloadId::from_bytes(*id.as_bytes());
-            Ok(database.payload_block(&payload)?.map(|bytes| (bytes, None)))
+            reader.payload_block(&PayloadId::from_bytes(*id.as_bytes()))
         })
         .await?;
-    let unknown = || NodeError::NotFound(format!("the block {id} is not held here"));
-    let (bytes, space) = found.ok_or_else(unknown)?;
-    let hidden = space.is_some_and(|space| core_for_space.is_unlisted(&space));
-    if hidden && !viewer.is_owner() {
-        return Err(unknown());
-    }
+    let bytes =
+        found.ok_or_else(|| NodeError::NotFound(format!("the block {id} is not held here")))?;
     Ok(bytes.into())
 }
 

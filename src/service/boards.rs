@@ -47,12 +47,13 @@ pub async fn boards(core: &Arc<Core>, viewer: Viewer) -> Result<Vec<data::Board>
     core.store("list the boards", move |database| {
         let reader = database.read()?;
         let mut authors = Authors::new(&reader);
-        reader
-            .boards()?
-            .into_iter()
-            .filter(|board| may_see(&node, viewer, &board.space, board.unlisted))
-            .map(|board| board_data(&node, viewer, &mut authors, board))
-            .collect::<Result<Vec<_>, DatabaseError>>()
+        let mut boards = Vec::new();
+        for board in reader.boards()? {
+            if may_see(&node, &reader, viewer, &board.space)? {
+                boards.push(board_data(&node, viewer, &mut authors, board)?);
+            }
+        }
+        Ok::<_, DatabaseError>(boards)
     })
     .await
 }
@@ -67,7 +68,7 @@ pub async fn board(
     let found = core.store("read a board", move |database| {
         let reader = database.read()?;
         match reader.board(&space)? {
-            Some(board) if may_see(&node, viewer, &space, board.unlisted) => {
+            Some(board) if may_see(&node, &reader, viewer, &space)? => {
                 board_data(&node, viewer, &mut Authors::new(&reader), board).map(Some)
             }
             _ => Ok::<_, DatabaseError>(None),

@@ -42,7 +42,7 @@ pub async fn events(
         for event in page.events {
             let wanted = query.space.is_none_or(|space| space == event.space)
                 && query.root.is_none_or(|root| event.root == Some(root))
-                && may_see(&node, viewer, &event.space, false);
+                && may_see(&node, &reader, viewer, &event.space)?;
             if wanted {
                 events.push(event_data(&reader, event)?);
             }

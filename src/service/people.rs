@@ -38,7 +38,7 @@ pub async fn profile(
         }
         let mut items = Vec::new();
         for post in part.items {
-            if may_see(&node, viewer, &post.space, false) {
+            if may_see(&node, &reader, viewer, &post.space)? {
                 let level = u32::from(post.id != post.root);
                 items.push(post_data(&node, &mut authors, post, level)?);
             }

@@ -27,7 +27,7 @@ pub async fn provenance(
         };
         let header = entry.header();
         let space = header.space.unwrap_or_else(|| SpaceId::from(id));
-        if !may_see(&node, viewer, &space, false) {
+        if !may_see(&node, &reader, viewer, &space)? {
             return Ok(None);
         }
         let author = match header.identity {

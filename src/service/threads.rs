@@ -115,7 +115,7 @@ pub async fn thread(
         let Some(summary) = reader.thread(&root)? else {
             return Ok(None);
         };
-        if !may_see(&node, viewer, &summary.space, false) {
+        if !may_see(&node, &reader, viewer, &summary.space)? {
             return Ok(None);
         }
         let me = viewer.is_owner().then_some(node.identity);
@@ -203,7 +203,7 @@ pub async fn post(core: &Arc<Core>, viewer: Viewer, id: EntryId) -> Result<data:
         let reader = database.read()?;
         let me = viewer.is_owner().then_some(node.identity);
         match reader.post(&id, me)? {
-            Some(post) if may_see(&node, viewer, &post.space, false) => {
+            Some(post) if may_see(&node, &reader, viewer, &post.space)? => {
                 let level = u32::from(post.id != post.root);
                 post_data(&node, &mut Authors::new(&reader), post, level).map(Some)
             }
