@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::scene::{
-    Scene, board, fixtures, holds, join, post, reply, shows, text, thread, thread_with,
+    Scene, board, fixtures, held_by, holds, join, post, reply, shows, text, thread, thread_with,
 };
 use crate::webdriver::Browser;
 
@@ -340,31 +340,46 @@ async fn what_strangers_write_does_not_run() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_look_right_on_telephones_and_desks() -> Result<()> {
     let scene = Scene::new()?;
-    let a = scene.node("a")?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    for (node, name) in [(&a, "Ada"), (&b, "Grace")] {
+        node.client()?.send_json(
+            "PUT",
+            "/api/v1/profile",
+            &json!({"name": name, "about": "I *like* films."}),
+        )?;
+    }
     let board = board(&a)?;
     let media = fixtures()?;
-    let (film, _) = thread_with(
+    let (film, blobs) = thread_with(
         &a,
         &board,
         "A film that outlives its node",
         &[&media.webm, &media.flac],
     )?;
+    join(&b, &board.ticket)?;
+    shows(&b, &film, 1)?;
     let first = reply(
-        &a,
+        &b,
         &film,
         "It does play here, with the first node gone. **Well done.**",
     )?;
-    let second = reply(
-        &a,
-        &first,
-        "And seeking? On a slow line, too?\n\n> I'd like to know before I show it to others.",
-    )?;
-    reply(&a, &second, "`datt get --range` does what the player does.")?;
+    shows(&a, &film, 2)?;
+    let question =
+        "And seeking? On a slow line, too?\n\n> I'd like to know before I show it to others.";
+    let second = reply(&a, &first, question)?;
+    shows(&b, &film, 3)?;
+    reply(&b, &second, "`datt get --range` does what the player does.")?;
     reply(
         &a,
         &film,
         "Here is a list:\n\n1. one\n2. two\n\nand a [link](https://example.org).",
     )?;
+    b.client()?
+        .send_json("PUT", &format!("/api/v1/votes/{film}"), &json!({"dir": 1}))?;
+    shows(&a, &film, 5)?;
+    for blob in &blobs {
+        held_by(&a, blob, 1)?;
+    }
     thread_with(&a, &board, "Pictures", &[&media.jpeg, &media.png])?;
     post(
         &a,
@@ -374,6 +389,7 @@ async fn pages_look_right_on_telephones_and_desks() -> Result<()> {
         &a,
         &json!({"space": board.space, "title": "Sensitive", "body": "Covered.", "nsfw": true}),
     )?;
+    let identity = text(&a.client()?.get_json("/api/v1/status")?, "identity")?;
 
     let browser = Browser::open().await?;
     sign_in(&browser, &a).await?;
@@ -382,6 +398,7 @@ async fn pages_look_right_on_telephones_and_desks() -> Result<()> {
         ("board", format!("/s/{}", board.space)),
         ("thread", format!("/t/{film}")),
         ("how-do-i-know", format!("/e/{film}")),
+        ("profile", format!("/@{identity}")),
         ("compose", format!("/compose?space={}", board.space)),
         ("settings", "/settings".to_owned()),
         ("node", "/node".to_owned()),
@@ -390,6 +407,7 @@ async fn pages_look_right_on_telephones_and_desks() -> Result<()> {
         browser.find(ADDED_BY_SCRIPT).await?;
         for (width, dark) in [(390, false), (390, true), (1280, false), (1280, true)] {
             browser.look(width, dark).await?;
+            browser.settle().await?;
             let scheme = if dark { "dark" } else { "light" };
             let shot = browser.picture(&format!("{name}-{width}-{scheme}")).await?;
             ensure!(

@@ -149,7 +149,7 @@ fn a_fetch_goes_on_where_it_was_cut_off() -> Result<()> {
     let client = b.client()?;
     eventually("the fetch is under way", ARRIVES, || {
         let state = client.get_json(&path)?;
-        if state["held_bytes"].as_u64() < Some(16 << 20) {
+        if state["held_bytes"].as_u64() < Some(160 << 20) {
             bail!("{state}");
         }
         Ok(Some(()))

@@ -225,6 +225,17 @@ impl Browser {
         Ok(())
     }
 
+    /// Waits until what moves by itself has come to rest, and films show their first picture.
+    pub async fn settle(&self) -> Result<()> {
+        let script = "document.getAnimations().forEach((one) => one.finish()); \
+            return [...document.querySelectorAll('video')].every((film) => film.readyState > 1) \
+            && [...document.images].every((one) => one.complete)";
+        self.until("pictures are there", async || {
+            Ok(self.run(script).await? == true)
+        })
+        .await
+    }
+
     /// Leaves a picture of the whole page in `target/screenshots`.
     pub async fn picture(&self, name: &str) -> Result<PathBuf> {
         let metrics = self.devtools("Page.getLayoutMetrics", &json!({})).await?;
