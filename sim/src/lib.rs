@@ -7,6 +7,7 @@
 
 mod disk;
 mod forum;
+mod ledger;
 mod liar;
 mod mesh;
 mod outcome;

@@ -17,6 +17,8 @@ pub struct Outcome {
     pub behind: Vec<(usize, usize)>,
     /// Different views among honest nodes: 1 when they converged.
     pub views: usize,
+    /// Size of the smallest view, bytes.
+    pub view_bytes: usize,
     /// Honest nodes that an honest node banned: 0, always.
     pub wronged: usize,
     /// Liars of kinds that are to be found out, and by how many honest nodes each was banned.

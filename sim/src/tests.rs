@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{process::Command, sync::Arc};
-
-use gossip::MemoryReplica;
+use std::process::Command;
 
 use crate::{Outcome, Scenario, World, liar::Lie};
 
 fn run(text: &str) -> Outcome {
     let scenario = Scenario::parse(text).unwrap();
-    let outcome = World::new(scenario, |_| Arc::new(MemoryReplica::new())).run();
+    let outcome = World::new(scenario).run();
     println!("{outcome:?}");
     outcome
 }
@@ -18,6 +16,7 @@ fn run(text: &str) -> Outcome {
 fn assert_converged(text: &str) -> Outcome {
     let outcome = run(text);
     assert!(outcome.converged(), "{outcome:?}");
+    assert!(outcome.view_bytes > 50 * outcome.written, "{outcome:?}");
     assert_eq!(outcome.wronged, 0, "honest nodes were banned");
     outcome
 }

@@ -6,7 +6,10 @@ mod wires;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use gossip::{
@@ -18,8 +21,8 @@ use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    disk::Disk,
     forum::{Parent, Person},
+    ledger::Ledger,
     liar::Lie,
     mesh::{Mesh, Number},
     outcome::Outcome,
@@ -87,6 +90,8 @@ pub struct World {
     scenario: Scenario,
     chance: ChaCha8Rng,
     now_ms: u64,
+    /// The same, for the disks.
+    clock: Arc<AtomicU64>,
     queue: BTreeMap<(u64, u64), Happening>,
     order: u64,
     steps: u64,
@@ -106,18 +111,19 @@ pub struct World {
 }
 
 impl World {
-    /// A world before its first moment; `disk` makes the disk of each node.
-    pub fn new(scenario: Scenario, disk: impl Fn(Number) -> Arc<dyn Disk>) -> Self {
+    /// A world before its first moment.
+    pub fn new(scenario: Scenario) -> Self {
         let chance = ChaCha8Rng::seed_from_u64(scenario.seed);
         let mut founder = Person::new(0, EPOCH_MS);
         let board = founder.board(EPOCH_MS);
         let space = SpaceId::from(board.id());
+        let clock = Arc::new(AtomicU64::new(EPOCH_MS));
         let lies = lies(&scenario);
         let first_liar = scenario.nodes - lies.len();
         let peers: Vec<Peer> = (0..scenario.nodes)
             .map(|number| {
                 let lie = number.checked_sub(first_liar).map(|place| lies[place]);
-                Peer::new(number, disk(number), lie)
+                Peer::new(number, Arc::new(Ledger::new(clock.clone())), lie)
             })
             .collect();
         let mut world = Self {
@@ -125,6 +131,7 @@ impl World {
             scenario,
             chance,
             now_ms: EPOCH_MS,
+            clock,
             queue: BTreeMap::new(),
             order: 0,
             steps: 0,
@@ -153,6 +160,7 @@ impl World {
                 break;
             }
             self.now_ms = due_ms;
+            self.clock.store(due_ms, Ordering::Relaxed);
             self.steps += 1;
             self.note("step", &self.steps.to_le_bytes());
             self.happen(happening);
@@ -334,6 +342,7 @@ impl World {
             written: ids.len(),
             behind,
             views: views.len(),
+            view_bytes: views.iter().map(Vec::len).min().unwrap_or(0),
             wronged: wronged.count(),
             found_out: found_out.collect(),
             spread_ms: self.spread_ms(honest),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{EndpointKey, EntryId, SpaceId};
 
 use crate::{
-    Digest, Event, Follow, Packet, Replica, ReplicaError, Scope, bounds,
+    Digest, Event, Fingerprint, Follow, Packet, Replica, ReplicaError, Scope, bounds,
     live::{Topics, topic_of},
     schedule::{Ending, Plan, Schedule, Start, scope_of},
     sync::News,
@@ -252,8 +252,9 @@ impl Node {
                 }
             }
             Input::Follow(subject, peers) => {
-                if replica.is_unlisted(subject.space())? {
-                    self.trust(subject.space(), &peers);
+                let space = subject.space();
+                if replica.is_unlisted(space)? && !peers.is_empty() {
+                    self.trust(space, &peers);
                 }
                 self.follow(subject, now_ms, replica)?;
                 for peer in peers {
@@ -299,9 +300,7 @@ impl Node {
     ) -> Result<(), ReplicaError> {
         self.follows.insert(subject);
         let space = subject.space();
-        if replica.is_unlisted(space)? {
-            self.unlisted.entry(space).or_default();
-        }
+        self.recheck_unlisted(replica)?;
         self.touch(Follow::Space(space), now_ms);
         match subject {
             Follow::Thread { .. } => self.touch(subject, now_ms),
@@ -407,11 +406,18 @@ impl Node {
         self.announce_changes(now_ms, replica)
     }
 
-    /// A space turns out to be listed once its genesis is there.
+    /// Whether a space is unlisted shows once its genesis is there. Until then it counts as such,
+    /// unless it was followed by its bare id: then nobody is known to know of it, and all are asked.
     fn recheck_unlisted(&mut self, replica: &dyn Replica) -> Result<(), ReplicaError> {
-        for space in self.unlisted.keys().copied().collect::<Vec<_>>() {
+        let spaces: BTreeSet<SpaceId> = self.follows.iter().map(Follow::space).collect();
+        for space in spaces {
             if !replica.is_unlisted(space)? {
                 self.unlisted.remove(&space);
+            } else if !self.unlisted.contains_key(&space)
+                && replica.authority_fingerprint(space)? != Fingerprint::EMPTY
+            {
+                let near = self.topics.neighbors(&Follow::Space(space));
+                self.unlisted.insert(space, near);
             }
         }
         Ok(())
