@@ -76,13 +76,16 @@ impl Holdings {
         self.book.forget_endpoint(endpoint);
     }
 
+    /// Whether this node stated that it holds a post, and that needs no renewal yet.
+    pub fn is_stated(&self, post: &EntryId, now_ms: u64) -> bool {
+        self.own
+            .get(post)
+            .is_some_and(|(_, until_ms)| *until_ms > now_ms + LIFE_MS / 2)
+    }
+
     /// This node holds a post in full. False when that was stated and needs no renewal yet.
     pub fn hold(&mut self, post: EntryId, held: HeldPost, now_ms: u64) -> bool {
-        if self
-            .own
-            .get(&post)
-            .is_some_and(|(_, until_ms)| *until_ms > now_ms + LIFE_MS / 2)
-        {
+        if self.is_stated(&post, now_ms) {
             return false;
         }
         if self.own.len() >= OWN_POSTS && !self.own.contains_key(&post) {

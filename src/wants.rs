@@ -1,6 +1,6 @@
 //! Media that this node wants and doesn't hold: what, why, and when to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use blocks::{Keep, Lane};
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
@@ -9,6 +9,10 @@ use model::{BlobId, EndpointKey, EntryId, SpaceId};
 const WANTED: usize = 10_000;
 /// Peers noted as likely sources of one blob.
 const HINTS: usize = 8;
+/// Further reasons to keep, and further posts that name it, noted of one blob.
+const MORE: usize = 64;
+/// Blobs that somebody watches while they come, and that are looked at until they are complete.
+const WATCHED: usize = 100;
 /// First pause after a failed attempt, milliseconds; it doubles up to the longest.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 10 * 60 * 1_000;
@@ -24,6 +28,10 @@ pub struct Want {
     pub post: EntryId,
     /// Why to keep it.
     pub keep: Keep,
+    /// Further reasons: it may belong to several pins.
+    pub keep_too: Vec<Keep>,
+    /// Further posts that name it.
+    pub posts_too: Vec<EntryId>,
     /// Thumbnails never wait for video.
     pub lane: Urgency,
     /// More than this is not fetched, whatever the post claims.
@@ -63,6 +71,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub struct Wants {
     waiting: BTreeMap<BlobId, Waiting>,
+    watched: BTreeSet<BlobId>,
 }
 
 impl Wants {
@@ -71,8 +80,11 @@ impl Wants {
         if let Some(waiting) = self.waiting.get_mut(&blob) {
             waiting.want.lane = waiting.want.lane.min(want.lane);
             waiting.want.max_bytes = waiting.want.max_bytes.max(want.max_bytes);
-            if waiting.want.keep.is_evictable() {
-                waiting.want.keep = want.keep;
+            if waiting.want.keep != want.keep {
+                add_more(&mut waiting.want.keep_too, want.keep);
+            }
+            if waiting.want.post != want.post {
+                add_more(&mut waiting.want.posts_too, want.post);
             }
             for hint in want.hints {
                 add_hint(&mut waiting.want.hints, hint);
@@ -143,6 +155,24 @@ impl Wants {
         self.waiting.remove(blob).map(|waiting| waiting.want)
     }
 
+    /// Nothing is wanted for this reason any longer.
+    pub fn release(&mut self, why: &Keep) {
+        self.waiting.retain(|_, waiting| {
+            let want = &mut waiting.want;
+            want.keep_too.retain(|keep| keep != why);
+            if want.keep != *why {
+                return true;
+            }
+            want.keep = match want.keep_too.pop() {
+                Some(keep) => keep,
+                // Under way: it may stay for as long as there is room.
+                None if waiting.running => Keep::Cache,
+                None => return false,
+            };
+            true
+        });
+    }
+
     /// An attempt failed.
     pub fn failed(&mut self, blob: &BlobId, now_ms: u64) {
         if let Some(waiting) = self.waiting.get_mut(blob) {
@@ -155,6 +185,18 @@ impl Wants {
         }
     }
 
+    /// Somebody watches a blob that isn't held in full: it may become so by that.
+    pub fn watch(&mut self, blob: BlobId) {
+        if self.watched.len() < WATCHED {
+            self.watched.insert(blob);
+        }
+    }
+
+    /// Blobs that were watched, to be looked at.
+    pub fn take_watched(&mut self) -> BTreeSet<BlobId> {
+        std::mem::take(&mut self.watched)
+    }
+
     /// How many are wanted.
     pub fn len(&self) -> usize {
         self.waiting.len()
@@ -163,6 +205,12 @@ impl Wants {
     /// Nothing is wanted.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+}
+
+fn add_more<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if list.len() < MORE && !list.contains(&item) {
+        list.push(item);
     }
 }
 
@@ -183,6 +231,8 @@ mod tests {
             root: EntryId::of(b"r"),
             post: EntryId::of(b"p"),
             keep: Keep::Cache,
+            keep_too: Vec::new(),
+            posts_too: Vec::new(),
             lane,
             max_bytes: 1,
             hints: Vec::new(),
@@ -224,6 +274,30 @@ mod tests {
         assert!(wants.due(now_ms, 1).is_empty());
         assert!(wants.offered(&blob, peer, now_ms));
         assert_eq!(wants.due(now_ms, 1)[0].1.hints, [peer]);
+    }
+
+    #[test]
+    fn every_reason_and_every_post_is_remembered() {
+        let mut wants = Wants::default();
+        let blob = BlobId::of(b"b");
+        let pinned = |target: &str, post: &[u8]| Want {
+            keep: Keep::pin(target),
+            post: EntryId::of(post),
+            ..want(Urgency::Bulk)
+        };
+        wants.add(blob, want(Urgency::Bulk), 0);
+        wants.add(blob, pinned("a", b"p"), 0);
+        wants.add(blob, pinned("b", b"q"), 0);
+        wants.release(&Keep::Cache);
+        wants.release(&Keep::pin("b"));
+        wants.due(0, 1);
+        wants.release(&Keep::pin("a"));
+        let left = wants.remove(&blob).unwrap();
+        assert_eq!((left.keep, left.keep_too), (Keep::Cache, vec![]));
+        assert_eq!(left.posts_too, [EntryId::of(b"q")]);
+        wants.add(blob, pinned("a", b"p"), 0);
+        wants.release(&Keep::pin("a"));
+        assert!(wants.is_empty());
     }
 
     #[test]

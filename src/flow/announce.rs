@@ -27,9 +27,36 @@ pub async fn entries(core: &Core, ids: Vec<EntryId>) {
 
 /// States that a post is held in full, if it is: entry, payload and all of its media.
 pub async fn post_held(core: &Arc<Core>, post: EntryId) {
-    let Some(held) = held_in_full(core, post).await else {
-        return;
-    };
+    posts_held(core, &[post]).await;
+}
+
+/// As [`post_held`], for several at a time.
+pub async fn posts_held(core: &Arc<Core>, posts: &[EntryId]) {
+    let mut held = Vec::new();
+    let mut must_flush = false;
+    for post in posts {
+        if Core::lock(&core.holdings).is_stated(post, now_ms()) {
+            continue;
+        }
+        if let Some((facts, durable)) = held_in_full(core, *post).await {
+            must_flush |= !durable;
+            held.push((*post, facts));
+        }
+    }
+    if must_flush {
+        // Somebody may switch off because we hold it: it has to outlive a crash here.
+        let flushed = core.store("bring entries to disk", |database| database.flush());
+        if let Err(error) = flushed.await {
+            tracing::warn!(%error, "what is held is not stated");
+            return;
+        }
+    }
+    for (post, facts) in held {
+        state(core, post, facts).await;
+    }
+}
+
+async fn state(core: &Arc<Core>, post: EntryId, held: HeldPost) {
     let time_ms = now_ms();
     if !Core::lock(&core.holdings).hold(post, held.clone(), time_ms) {
         return;
@@ -52,12 +79,15 @@ pub async fn post_held(core: &Arc<Core>, post: EntryId) {
     }
 }
 
-async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<HeldPost> {
+/// What is held of a post, if that is all of it; and whether its entry is on disk for certain.
+async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<(HeldPost, bool)> {
     let found = core.store("read a post", move |database| {
         let reader = database.read()?;
-        reader.post(&post, None)
+        let source = reader.state(&post)?.map(|state| state.source);
+        let found = reader.post(&post, None)?;
+        Ok::<_, database::DatabaseError>(found.zip(source))
     });
-    let found = found.await.ok()??;
+    let (found, source) = found.await.ok()??;
     if found.withheld || found.erased {
         return None;
     }
@@ -71,11 +101,12 @@ async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<HeldPost> {
             blobs.push(*blob);
         }
     }
-    Some(HeldPost {
+    let held = HeldPost {
         space: found.space,
         root: found.root,
         blobs,
-    })
+    };
+    Some((held, source == database::Source::Local))
 }
 
 /// Renews statements whose time is half over, for as long as they are still true.

@@ -83,6 +83,8 @@ pub async fn want(core: &Arc<Core>, post: &PostMedia, policy: &Policy, hint: Opt
                 root: post.root,
                 post: post.post,
                 keep: policy.keep.clone(),
+                keep_too: Vec::new(),
+                posts_too: Vec::new(),
                 lane,
                 max_bytes,
                 hints: hint.into_iter().collect(),
@@ -157,6 +159,9 @@ async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {
         Ok(Ok(fetched)) => {
             note_faults(core, &fetched.faults);
             held(core, blob).await;
+            // Still there if the store could not say that it is complete.
+            Core::lock(&core.wants).failed(&blob, now_ms());
+            forget_old_pin(core, blob, &want.keep).await;
         }
         Ok(Err(error)) => {
             note_faults(core, error.faults());
@@ -164,6 +169,18 @@ async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {
             give_up_or_wait(core, &blob, &error);
         }
         Err(_) => Core::lock(&core.wants).failed(&blob, now_ms()),
+    }
+}
+
+/// The pin may have been taken back while the bytes came.
+async fn forget_old_pin(core: &Core, blob: BlobId, keep: &Keep) {
+    let pins = core.pins.all();
+    let stands = pins.iter().any(|(pin, _)| Keep::pin(pin.id()) == *keep);
+    if matches!(keep, Keep::Pin { .. })
+        && !stands
+        && let Err(error) = core.blobs.release(blob, keep).await
+    {
+        tracing::warn!(%blob, %error, "cannot take a pin back");
     }
 }
 
@@ -182,11 +199,39 @@ fn give_up_or_wait(core: &Core, blob: &BlobId, error: &FetchError) {
     }
 }
 
-/// A blob is complete now: whoever waited for it is told, and the posts it completes are stated.
+/// A blob is complete now: all who wanted it keep it, and the posts it completes are stated.
 pub async fn held(core: &Arc<Core>, blob: BlobId) {
-    let want = Core::lock(&core.wants).remove(&blob);
-    if let Some(want) = want {
-        announce::post_held(core, want.post).await;
+    if !is_held(core, blob).await {
+        // Only a part was fetched: who wants it whole goes on waiting.
+        return;
+    }
+    let Some(want) = Core::lock(&core.wants).remove(&blob) else {
+        // Fetched because a person asked: which posts it completes is looked up, once.
+        let item = model::Item::Blob(blob);
+        let stated = Core::lock(&core.holdings).held_by(item, now_ms());
+        if !stated.contains(&core.network.id()) {
+            core.look_again.notify_one();
+        }
+        return;
+    };
+    // Reasons may have been added while the bytes came.
+    for keep in std::iter::once(&want.keep).chain(&want.keep_too) {
+        keep_too(core, blob, keep).await;
+    }
+    for post in std::iter::once(want.post).chain(want.posts_too) {
+        announce::post_held(core, post).await;
+    }
+}
+
+/// Blobs that became complete because somebody watched them to the end.
+pub async fn look_at_watched(core: &Arc<Core>) {
+    let watched = Core::lock(&core.wants).take_watched();
+    for blob in watched {
+        match core.blobs.status(blob).await {
+            Ok(BlobStatus::Complete { .. }) => held(core, blob).await,
+            Ok(BlobStatus::Partial { .. }) => Core::lock(&core.wants).watch(blob),
+            Ok(BlobStatus::Missing) | Err(_) => {}
+        }
     }
 }
 

@@ -27,6 +27,8 @@ use crate::{
 /// Threads and posts of each that a look over recent media goes through.
 const RECENT_THREADS: usize = 200;
 const RECENT_POSTS: usize = 200;
+/// Arrivals looked at in one go.
+const AT_ONCE: usize = 64;
 /// Largest picture of a person or a board that is fetched unasked.
 const PICTURE_BYTES: u64 = 2 << 20;
 
@@ -65,9 +67,16 @@ async fn work(
     events: &mut broadcast::Receiver<Event>,
     arrivals: &mut tokio::sync::mpsc::Receiver<Arrival>,
 ) {
+    let mut batch = Vec::new();
     loop {
         tokio::select! {
-            Some(arrival) = arrivals.recv() => arrived(core, arrival).await,
+            _ = arrivals.recv_many(&mut batch, AT_ONCE) => {
+                let mut posts = Vec::new();
+                for arrival in batch.drain(..) {
+                    posts.extend(arrived(core, arrival).await);
+                }
+                announce::posts_held(core, &posts).await;
+            }
             () = core.look_again.notified() => {
                 // Whatever floods in right now should be in before it is looked through.
                 sleep(Duration::from_secs(1)).await;
@@ -135,25 +144,28 @@ async fn meet_local_peers(core: Arc<Core>, mdns: iroh_mdns_address_lookup::MdnsA
     std::future::pending().await
 }
 
-async fn arrived(core: &Arc<Core>, arrival: Arrival) {
+/// Gives the post that may be held in full now.
+async fn arrived(core: &Arc<Core>, arrival: Arrival) -> Option<EntryId> {
     match arrival.table.as_str() {
         "post" => {
             let id = arrival.entry;
             let found = core.store("read a post", move |database| {
                 database.read()?.post(&id, None)
             });
-            if let Ok(Some(post)) = found.await {
-                consider(core, &post, arrival.peer).await;
-            }
+            let post = found.await.ok()??;
+            consider(core, &post, arrival.peer).await;
+            Some(id)
         }
-        _ => picture(core, arrival).await,
+        _ => {
+            picture(core, arrival).await;
+            None
+        }
     }
 }
 
-/// Wants what policy and pins ask for of a post, or states that it is held.
+/// Wants what policy and pins ask for of a post.
 async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey>) {
     if post.media.is_empty() {
-        announce::post_held(core, post.id).await;
         return;
     }
     let media = publish::media_of(post);
@@ -171,7 +183,6 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
             fetch::want(core, &media, &policy, peer).await;
         }
     }
-    announce::post_held(core, post.id).await;
 }
 
 /// What a pin asks for: what its byte limit leaves.
@@ -237,11 +248,15 @@ async fn picture(core: &Arc<Core>, arrival: Arrival) {
 /// at once to follow piece by piece.
 async fn look_again(core: &Arc<Core>) {
     let mut roots: Vec<EntryId> = Vec::new();
-    for (target, _) in core.pins.all() {
+    for (target, promise) in core.pins.all() {
         match target {
             Target::Thread(root) => roots.push(root),
             Target::Space(space) => roots.extend(recent_threads(core, Some(space)).await),
             Target::Blob(_) => {}
+        }
+        // A promise outlives the list of what is wanted, which is kept in memory only.
+        if let Err(error) = pinning::want_pinned(core, target, promise).await {
+            tracing::warn!(pin = %target.id(), %error, "cannot look over what is pinned");
         }
     }
     roots.extend(recent_threads(core, None).await);
@@ -255,6 +270,8 @@ async fn look_again(core: &Arc<Core>) {
         for post in &posts.items {
             consider(core, post, None).await;
         }
+        let posts: Vec<EntryId> = posts.items.iter().map(|post| post.id).collect();
+        announce::posts_held(core, &posts).await;
     }
 }
 

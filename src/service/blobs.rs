@@ -293,6 +293,7 @@ pub async fn range(
         range: Some(range),
         ..FetchOptions::default()
     };
+    Core::lock(&core.wants).watch(blob);
     let opening = core.fetcher.read(blob, providers, options);
     let stream = timeout(FIRST_BYTE, opening)
         .await

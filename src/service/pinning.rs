@@ -156,15 +156,33 @@ pub async fn pin(
     core.pins
         .set(&core.folder, target, promise)
         .map_err(|error| NodeError::local("note the pin", error))?;
+    want_pinned(core, target, promise).await?;
+    pin_data(core, target, promise).await
+}
+
+/// Puts everything that a pin covers on the list, as far as its byte limit reaches.
+pub async fn want_pinned(
+    core: &Arc<Core>,
+    target: Target,
+    promise: Promise,
+) -> Result<(), NodeError> {
     if let Target::Blob(blob) = target {
-        keep_blob(core, blob, promise).await?;
-    } else {
-        for post in posts(core, target).await? {
-            let policy = flow::follow::pin_policy(core, &target, promise).await;
-            flow::fetch::want(core, &post, &policy, None).await;
+        return keep_blob(core, blob, promise).await;
+    }
+    let mut policy = flow::follow::pin_policy(core, &target, promise).await;
+    for post in posts(core, target).await? {
+        flow::fetch::want(core, &post, &policy, None).await;
+        if promise.max_bytes.is_some() {
+            // What was put on the list is spent before it has come.
+            for medium in &post.media {
+                let fits = medium.size_bytes <= policy.max_bytes;
+                if fits && !flow::fetch::is_held(core, medium.blob).await {
+                    policy.max_bytes -= medium.size_bytes;
+                }
+            }
         }
     }
-    pin_data(core, target, promise).await
+    Ok(())
 }
 
 async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(), NodeError> {
@@ -180,6 +198,8 @@ async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(
             root: nowhere,
             post: nowhere,
             keep,
+            keep_too: Vec::new(),
+            posts_too: Vec::new(),
             lane: Urgency::Bulk,
             max_bytes: promise.max_bytes.unwrap_or(u64::MAX),
             hints: Vec::new(),
@@ -206,6 +226,7 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
             "{id} is not pinned; `datt pins` lists what is"
         )));
     }
+    Core::lock(&core.wants).release(&Keep::pin(&id));
     core.blobs
         .release_all(&Keep::pin(&id))
         .await
