@@ -24,30 +24,34 @@ const SAVE: u64 = 60;
 /// Clocks further apart than this are worth a word, milliseconds.
 const SKEW_MS: i64 = 5 * 60 * 1000;
 
-/// Runs until cancelled.
+/// Runs until cancelled, in the middle of whatever it does.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
+    cancel.run_until_cancelled(work(core)).await;
+}
+
+async fn work(core: Arc<Core>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut addresses = core.network.endpoint.watch_addr();
     let mut last_ms = now_ms();
     let mut count = 0_u64;
     let mut counted = (0, 0);
+    let mut flushed = None;
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
-            changed = addresses.updated() => {
-                if changed.is_ok() {
-                    heal(&core, "the address changed").await;
-                }
-            }
+            Ok(_) = addresses.updated() => heal(&core, "the address changed").await,
             _ = ticks.tick() => {
                 let time_ms = now_ms();
                 if time_ms.saturating_sub(last_ms) > SLEPT_MS {
                     heal(&core, "the machine slept").await;
                 }
-                last_ms = time_ms;
                 tick(&core, count, &mut counted, time_ms).await;
+                if count.is_multiple_of(SAMPLE) {
+                    flush(&core, &mut flushed).await;
+                }
                 count += 1;
+                // Only the pause between two ticks tells of sleep, not the time that one takes.
+                last_ms = now_ms();
             }
         }
     }
@@ -74,6 +78,7 @@ async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u
     if count.is_multiple_of(RENEW) {
         flow::ingest::release_held(core).await;
         flow::announce::renew(core).await;
+        flow::fetch::look_at_watched(core).await;
     }
     if count.is_multiple_of(SAVE) && count > 0 {
         remember_peers(core);
@@ -120,6 +125,25 @@ async fn gauges(core: &Arc<Core>) {
         usage.max_bytes
     );
     core.warn("storage", nearly_full.then_some(warning));
+}
+
+/// Brings to disk what peers sent. A crash loses little of it then, and the store can use the room
+/// again that its unfinished writes hold.
+async fn flush(core: &Arc<Core>, flushed: &mut Option<(database::Counts, database::Cursor)>) {
+    let before = *flushed;
+    let done = core.store("bring entries to disk", move |database| {
+        let reader = database.read()?;
+        let now = (reader.counts()?, reader.cursor()?);
+        drop(reader);
+        if before != Some(now) {
+            database.flush()?;
+        }
+        Ok::<_, database::DatabaseError>(now)
+    });
+    match done.await {
+        Ok(now) => *flushed = Some(now),
+        Err(error) => tracing::warn!(%error, "entries of peers are not on disk yet"),
+    }
 }
 
 /// Accounts for what isn't the blob store's.
