@@ -12,9 +12,7 @@ const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 8] = [
-    "util", "utils", "common", "helper", "helpers", "manager", "misc", "shared",
-];
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "manager"];
 
 /// Sans-io cores, by folder: no clock, no own randomness, no files, no sockets. The folders after the bar are their drivers, which may.
 const CORES: [(&str, &[&str]); 4] = [
