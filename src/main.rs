@@ -1,10 +1,13 @@
 //! The `datt` command.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
 use datt::commands::{self, Cli, failure};
+
+/// Threads that still work when all is said get this long.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = match Cli::try_parse() {
@@ -14,6 +17,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let json = cli.json;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
     let result = runtime.block_on(cli.run());
+    // Work on blocking threads that can't be stopped, a long check of the store for one, is not
+    // waited for: everything acknowledged is on disk.
+    runtime.shutdown_timeout(LAST_WORDS);
     Ok(ExitCode::from(commands::print(&result, json)))
 }
 
