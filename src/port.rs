@@ -27,8 +27,11 @@ use tower::Service;
 const CONNECTIONS: usize = 1024;
 /// A client that sends no whole request head in this time is dropped (slow loris).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Open requests get this long to end when the node stops.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Open requests get this long to end when the node stops: event streams never do by themselves,
+/// and whatever stops after the port waits for it.
+const DRAIN: Duration = Duration::from_secs(1);
+/// All connections have been dropped this long after that.
+const DROPPED: Duration = Duration::from_millis(200);
 /// Endpoint keys that the relay remembers as checked.
 const RELAY_KEYS: usize = 1024;
 /// Rest after an accept that failed for want of descriptors or memory.
@@ -137,10 +140,13 @@ pub async fn serve(
     }
     drop(listener);
     connections.close();
-    if let Some(relay) = relay {
-        relay.shutdown().await;
-    }
-    if timeout(DRAIN, connections.wait()).await.is_err() {
+    let ended = async {
+        if let Some(relay) = relay {
+            relay.shutdown().await;
+        }
+        connections.wait().await;
+    };
+    if timeout(DRAIN + DROPPED, ended).await.is_err() {
         tracing::debug!(open = connections.len(), "connections cut off at shutdown");
     }
 }
@@ -158,8 +164,10 @@ async fn connection(
     let service = service_fn(move |request: Request<Incoming>| {
         let (relay, mut app) = (relay.clone(), app.clone());
         async move {
-            if request.uri().path() == "/relay" {
-                return Ok::<_, Infallible>(relayed(relay, request).await);
+            match request.uri().path() {
+                "/relay" => return Ok::<_, Infallible>(relayed(relay, request).await),
+                "/ping" => return Ok(pong()),
+                _ => {}
             }
             let mut request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ClientAddr(client));
@@ -188,6 +196,16 @@ async fn connection(
     }
 }
 
+/// What endpoints measure their way to a relay by; without an answer none of them chooses it.
+fn pong() -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::empty());
+    let anybody = http::HeaderValue::from_static("*");
+    response
+        .headers_mut()
+        .insert(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
+    response
+}
+
 async fn relayed(
     relay: Option<RelayServiceWithNotify>,
     request: Request<Incoming>,
@@ -205,4 +223,82 @@ async fn relayed(
             Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         },
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use iroh::{
+        Endpoint, EndpointAddr, RelayConfig, RelayMap, RelayMode, RelayUrl, endpoint::presets,
+    };
+
+    use super::*;
+
+    const ALPN: &[u8] = b"datt/test";
+
+    /// An endpoint that has no way but the relay.
+    async fn relayed_only(url: &RelayUrl, token: &str) -> Endpoint {
+        let map = RelayMap::empty();
+        let config = RelayConfig::new(url.clone(), None).with_auth_token(token);
+        map.insert(url.clone(), Arc::new(config));
+        Endpoint::builder(presets::Minimal)
+            .relay_mode(RelayMode::Custom(map))
+            .clear_ip_transports()
+            .alpns(vec![ALPN.to_vec()])
+            .bind()
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nodes_reach_each_other_through_the_relay_with_its_token_only() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let url: RelayUrl = format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let cancel = CancellationToken::new();
+        let app = axum::Router::new();
+        let serving = tokio::spawn(serve(
+            listener,
+            Some(relay("right".to_owned())),
+            app,
+            cancel.clone(),
+        ));
+        let (a, b) = (
+            relayed_only(&url, "right").await,
+            relayed_only(&url, "right").await,
+        );
+        timeout(Duration::from_secs(10), a.online()).await.unwrap();
+        timeout(Duration::from_secs(10), b.online()).await.unwrap();
+        let there = EndpointAddr::new(a.id()).with_relay_url(url.clone());
+        let dialled = tokio::spawn(async move {
+            let connection = b.connect(there, ALPN).await.unwrap();
+            let mut words = connection.accept_uni().await.unwrap();
+            let heard = words.read_to_end(64).await.unwrap();
+            b.close().await;
+            heard
+        });
+        let met = timeout(Duration::from_secs(10), a.accept())
+            .await
+            .unwrap()
+            .unwrap();
+        let connection = met.await.unwrap();
+        let mut words = connection.open_uni().await.unwrap();
+        words.write_all(b"over the relay").await.unwrap();
+        words.finish().unwrap();
+        assert_eq!(dialled.await.unwrap(), b"over the relay");
+
+        let stranger = relayed_only(&url, "wrong").await;
+        let online = timeout(Duration::from_secs(2), stranger.online()).await;
+        assert!(
+            online.is_err(),
+            "the relay admits only those who have its token"
+        );
+        stranger.close().await;
+        a.close().await;
+        cancel.cancel();
+        timeout(STOP_WITHIN, serving).await.unwrap().unwrap();
+    }
+
+    const STOP_WITHIN: Duration = Duration::from_secs(8);
 }
