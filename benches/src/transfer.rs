@@ -104,9 +104,9 @@ async fn iroh_alone(stage: &Stage, file: &Path, run: usize) -> Result<f64> {
         .await?;
     let took = start.elapsed().as_secs_f64();
     there.close().await;
+    // Ends the provider's store, too.
     router.shutdown().await?;
     store.shutdown().await?;
-    provider.shutdown().await?;
     std::fs::remove_dir_all(&from)?;
     std::fs::remove_dir_all(&to)?;
     Ok(took)
