@@ -219,7 +219,7 @@ impl Txn<'_> {
         record: &Record,
         state: Option<[u8; 1]>,
     ) -> Result<(), DatabaseError> {
-        let Some(device) = self.row(num)?.as_ref().and_then(device_of) else {
+        let Some(device) = self.row(num)?.as_deref().and_then(device_of) else {
             return Ok(());
         };
         let identity = record.identity;

@@ -1,5 +1,7 @@
 //! The one way in: insert, judge, settle, release what waited.
 
+use std::sync::Arc;
+
 use model::{EntryId, Header, IdentityId, SpaceId};
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     },
     schema::find_built_in,
     store::{Tree, View},
+    table_name::TableName,
     txn::{Fresh, Txn},
 };
 
@@ -51,7 +54,7 @@ impl Txn<'_> {
         let num = arrival.num.unwrap_or(self.counters.next_num);
         self.counters.next_num = self.counters.next_num.max(num + 1);
         let id = incoming.entry.id();
-        let header = incoming.entry.header().clone();
+        let header = Arc::new(incoming.entry.header().clone());
         let erased = arrival.num.is_some() && self.get(Tree::Erased, &num_key(num))?.is_some();
         let bytes = incoming.content.bytes().filter(|_| !erased);
         let payload_state = match (erased, bytes) {
@@ -74,8 +77,8 @@ impl Txn<'_> {
         let record = new_record(id, &header, entry_bytes, payload_state, arrival);
         self.counters.entries += 1;
         self.count_verdict(Verdict::Pending, 1);
-        let payload = incoming.content.into_payload();
-        self.fresh.insert(num, Fresh { header, payload });
+        let row = incoming.content.into_row();
+        self.fresh.insert(num, Fresh { header, row });
         self.records.insert(
             num,
             crate::txn::Cached {
@@ -109,8 +112,8 @@ impl Txn<'_> {
         self.put(Tree::PayloadIds, payload_id.as_bytes(), encode(&num));
         self.counters.payloads += 1;
         let header = self.header(num)?;
-        let payload = content.into_payload();
-        self.fresh.insert(num, Fresh { header, payload });
+        let row = content.into_row();
+        self.fresh.insert(num, Fresh { header, row });
         self.queue.insert(num);
         self.run_queue()?;
         Ok(Outcome::Completed(self.known(num)?.verdict))
@@ -254,8 +257,8 @@ impl Txn<'_> {
         let Some(scope) = record.scope.filter(|_| record.verdict == Verdict::Valid) else {
             return Ok(());
         };
-        for parent in self.header(num)?.parents {
-            if let Some((_, parent)) = self.record_of(&parent)? {
+        for parent in &self.header(num)?.parents {
+            if let Some((_, parent)) = self.record_of(parent)? {
                 self.del_tip(&parent);
             }
         }
@@ -377,7 +380,7 @@ fn new_record(
         identity: header.identity.unwrap_or_else(|| IdentityId::from(id)),
         device: header.device,
         root: header.root,
-        table: header.table.clone(),
+        table: TableName::new(&header.table).expect("a header's table name is within its limit"),
         time_ms: header.time_ms,
         depth: header.depth,
         seq: header.seq,

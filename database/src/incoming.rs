@@ -1,8 +1,8 @@
 //! What comes in: from the own composer, a peer or a file, all by the same gate.
 
-use std::{num::NonZero, thread};
+use std::{num::NonZero, sync::Arc, thread};
 
-use model::{EndpointKey, Entry, EntryError, Payload, PayloadId, Unverified, Verified};
+use model::{EndpointKey, Entry, EntryError, Payload, PayloadId, Row, Unverified, Verified};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -47,9 +47,9 @@ impl Content {
         }
     }
 
-    pub(crate) fn into_payload(self) -> Option<Payload> {
+    pub(crate) fn into_row(self) -> Option<Arc<Row>> {
         match self {
-            Self::Payload(payload) => Some(payload),
+            Self::Payload(payload) => Some(Arc::new(payload.row().clone())),
             Self::Withheld | Self::Unreadable(_) => None,
         }
     }

@@ -7,8 +7,9 @@ use model::{DEVICE_TABLE, EntryId, Header, Row, limits};
 use crate::{
     DatabaseError, Missing, Reason, Scope, SpaceInfo, Verdict,
     authority::{Author, needs_payload},
-    record::{Await, Num, PayloadState, Record},
+    record::{Await, Num, PayloadState, Record, num_key},
     schema::{Allow, Table, ref_table},
+    store::{Tree, View},
     txn::Txn,
 };
 
@@ -131,22 +132,18 @@ impl Txn<'_> {
             return Ok(Err(Reason::Space));
         };
         Ok(check_place(record, header, &info, ground)
-            .and_then(|()| check_row(record, header, &info, ground, row.as_ref())))
+            .and_then(|()| check_row(record, header, &info, ground, row.as_deref())))
     }
 
-    fn row_or_reason(&self, num: Num) -> Result<Result<Row, Reason>, DatabaseError> {
-        if let Some(payload) = self
-            .fresh
-            .get(&num)
-            .and_then(|fresh| fresh.payload.as_ref())
-        {
-            return Ok(Ok(payload.row().clone()));
+    fn row_or_reason(&self, num: Num) -> Result<Result<Arc<Row>, Reason>, DatabaseError> {
+        if let Some(row) = self.fresh.get(&num).and_then(|fresh| fresh.row.as_ref()) {
+            return Ok(Ok(Arc::clone(row)));
         }
-        let key = crate::record::num_key(num);
-        let bytes = crate::store::View::get(self, crate::store::Tree::Payloads, &key)?
+        let bytes = self
+            .get(Tree::Payloads, &num_key(num))?
             .ok_or(DatabaseError::Damaged { what: "payload" })?;
         Ok(model::Payload::decode(&bytes)
-            .map(|payload| payload.row().clone())
+            .map(|payload| Arc::new(payload.row().clone()))
             .map_err(|error| Reason::Payload(error.to_string())))
     }
 }
@@ -175,12 +172,12 @@ fn check_place(
                 return Err(Reason::Root);
             }
             if record.table.starts_with('$') || ground.parents.is_empty() {
-                return Err(Reason::Place(record.table.clone()));
+                return Err(Reason::Place(record.table.to_string()));
             }
         }
         (None, Some(Scope::Authority(_))) if is_authority => {}
         (None, Some(Scope::Thread(_))) if !is_authority => {}
-        _ => return Err(Reason::Place(record.table.clone())),
+        _ => return Err(Reason::Place(record.table.to_string())),
     }
     let own_thread = header.root;
     let log = Some(Scope::Authority(record.space));
@@ -217,18 +214,18 @@ fn check_row(
     ground: &Ground,
     row: Option<&Row>,
 ) -> Result<(), Reason> {
-    if record.table == DEVICE_TABLE {
+    if *record.table == *DEVICE_TABLE {
         let empty = Row::new();
         return Txn::check_device_row(info, record, row.unwrap_or(&empty));
     }
     let table = info
         .schema
         .table(&record.table)
-        .ok_or_else(|| Reason::Table(record.table.clone()))?;
+        .ok_or_else(|| Reason::Table(record.table.to_string()))?;
     if let Allow::Role(rank) = table.allow {
         let role = info.role_of(&record.identity, header.grant.as_ref());
         if role.is_none_or(|own| own > rank) {
-            return Err(Reason::Role(record.table.clone()));
+            return Err(Reason::Role(record.table.to_string()));
         }
     }
     row.map_or(Ok(()), |row| {
@@ -250,7 +247,7 @@ fn check_columns(
             .iter()
             .find(|parent| parent.id == id)
             .ok_or_else(|| Reason::NotParent(name()))?;
-        if ref_table(column) != Some(parent.table.as_str()) {
+        if ref_table(column) != Some(&*parent.table) {
             return Err(Reason::WrongTable(name()));
         }
         let of_author = matches!(&table.allow, Allow::AuthorOf(of) if *of == column.name);

@@ -25,6 +25,7 @@ mod rows;
 pub mod schema;
 mod scope;
 pub mod store;
+mod table_name;
 #[cfg(test)]
 mod tests;
 mod txn;

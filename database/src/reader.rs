@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
             size_bytes: record.size_bytes,
             source: record.source,
             received_ms: record.received_ms,
-            table: record.table,
+            table: record.table.to_string(),
             reason: record.reason,
             missing: still_missing(&*self.view, record.missing)?,
         }))

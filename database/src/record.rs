@@ -3,7 +3,7 @@
 use model::{DeviceKey, EntryId, IdentityId, PayloadId, SpaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::{DatabaseError, Missing, Reason, Scope, Source, Verdict};
+use crate::{DatabaseError, Missing, Reason, Scope, Source, Verdict, table_name::TableName};
 
 /// Local number of an entry: the order of arrival.
 pub(crate) type Num = u64;
@@ -42,7 +42,7 @@ pub(crate) struct Record {
     pub(crate) identity: IdentityId,
     pub(crate) device: DeviceKey,
     pub(crate) root: Option<EntryId>,
-    pub(crate) table: String,
+    pub(crate) table: TableName,
     pub(crate) time_ms: u64,
     pub(crate) depth: u64,
     pub(crate) seq: u64,
@@ -94,7 +94,7 @@ impl Await {
 
 impl Record {
     pub(crate) fn is_genesis(&self) -> bool {
-        self.table == model::GENESIS_TABLE
+        *self.table == *model::GENESIS_TABLE
     }
 
     pub(crate) fn is_identity_genesis(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Known {
     pub(crate) num: Num,
     pub(crate) record: Record,
-    pub(crate) row: Row,
+    pub(crate) row: Arc<Row>,
 }
 
 /// All rows of one keyed table.
@@ -92,7 +92,7 @@ impl Txn<'_> {
         before: Shown,
         after: Shown,
     ) -> Result<(), DatabaseError> {
-        if record.table == DEVICE_TABLE {
+        if *record.table == *DEVICE_TABLE {
             let state = match after {
                 Shown::Counted => Some(NAMED),
                 Shown::Disputed => Some(IN_DISPUTE),
@@ -104,7 +104,7 @@ impl Txn<'_> {
             return Ok(());
         };
         let row = self.row(num)?;
-        self.forum_row_changed(&info, num, record, row.as_ref(), after)?;
+        self.forum_row_changed(&info, num, record, row.as_deref(), after)?;
         let table = info.schema.table(&record.table);
         match (table, row) {
             (Some(table), Some(row)) if table.key.is_some() => {

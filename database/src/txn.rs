@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{EntryId, Header, Payload, Row, SpaceId};
+use model::{EntryId, Header, Row, SpaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -60,8 +60,8 @@ pub(crate) struct Cached<T> {
 
 /// Header and row of an entry of this batch, so that they aren't read back.
 pub(crate) struct Fresh {
-    pub(crate) header: Header,
-    pub(crate) payload: Option<Payload>,
+    pub(crate) header: Arc<Header>,
+    pub(crate) row: Option<Arc<Row>>,
 }
 
 pub(crate) struct Txn<'a> {
@@ -194,29 +194,25 @@ impl<'a> Txn<'a> {
     }
 
     /// The header of a held entry.
-    pub(crate) fn header(&self, num: Num) -> Result<Header, DatabaseError> {
+    pub(crate) fn header(&self, num: Num) -> Result<Arc<Header>, DatabaseError> {
         if let Some(fresh) = self.fresh.get(&num) {
-            return Ok(fresh.header.clone());
+            return Ok(Arc::clone(&fresh.header));
         }
         let bytes = self
             .get(Tree::Entries, &num_key(num))?
             .ok_or(DatabaseError::Damaged { what: "entry" })?;
         let entry = model::Entry::<model::Unverified>::decode(&bytes)
             .map_err(|_| DatabaseError::Damaged { what: "entry" })?;
-        Ok(entry.header().clone())
+        Ok(Arc::new(entry.header().clone()))
     }
 
     /// The row of an entry whose payload is held and readable.
-    pub(crate) fn row(&self, num: Num) -> Result<Option<Row>, DatabaseError> {
-        if let Some(payload) = self
-            .fresh
-            .get(&num)
-            .and_then(|fresh| fresh.payload.as_ref())
-        {
-            return Ok(Some(payload.row().clone()));
+    pub(crate) fn row(&self, num: Num) -> Result<Option<Arc<Row>>, DatabaseError> {
+        if let Some(row) = self.fresh.get(&num).and_then(|fresh| fresh.row.as_ref()) {
+            return Ok(Some(Arc::clone(row)));
         }
         match self.get(Tree::Payloads, &num_key(num))? {
-            Some(bytes) => Ok(row_from_store(&bytes)),
+            Some(bytes) => Ok(row_from_store(&bytes).map(Arc::new)),
             None => Ok(None),
         }
     }
@@ -280,7 +276,7 @@ impl<'a> Txn<'a> {
             entry: record.id,
             space: record.space,
             root: record.thread(),
-            table: record.table.clone(),
+            table: record.table.to_string(),
         };
         self.put_new(Tree::Events, &num_key(event.cursor.seq), encode(&event));
         while self.counters.last_event - self.counters.dropped_events > self.options.events {
@@ -383,6 +379,9 @@ impl<'de> Deserialize<'de> for Skipped {
     }
 }
 
+/// Keys with their values.
+pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Keys and values that begin with `prefix`, at most `limit`.
 pub(crate) fn scan(
     view: &dyn View,
@@ -390,7 +389,7 @@ pub(crate) fn scan(
     prefix: &[u8],
     reverse: bool,
     limit: usize,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+) -> Result<Pairs, StoreError> {
     let mut found = Vec::new();
     if limit == 0 {
         return Ok(found);
@@ -437,7 +436,7 @@ fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 
 impl View for Txn<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.writes.get(&tree.prefixed(key)) {
+        match tree.with_key(key, |key| self.writes.get(key)) {
             Some(Write::Put(value) | Write::New(value)) => Ok(Some(value.clone())),
             Some(Write::Del) => Ok(None),
             None => self.base.get(tree, key),

@@ -63,7 +63,7 @@ impl Txn<'_> {
             return Ok(());
         }
         match record.thread() {
-            Some(root) if record.table == FORUM_TABLES.post => {
+            Some(root) if *record.table == *FORUM_TABLES.post => {
                 self.post_changed(info, num, record, root, row, after)
             }
             _ => Ok(()),

@@ -27,7 +27,7 @@ struct MemoryView<'a>(RwLockReadGuard<'a, Map>);
 
 impl View for MemoryView<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.get(&tree.prefixed(key)).cloned())
+        Ok(tree.with_key(key, |key| self.0.get(key).cloned()))
     }
 
     fn range(

@@ -129,6 +129,18 @@ impl Tree {
         out
     }
 
+    /// Gives `run` the key as it lies on disk, from the stack where it fits.
+    pub(crate) fn with_key<T>(self, key: &[u8], run: impl FnOnce(&[u8]) -> T) -> T {
+        let mut buffer = [self as u8; KEY_BYTES + 1];
+        match buffer.get_mut(1..=key.len()) {
+            Some(rest) => {
+                rest.copy_from_slice(key);
+                run(&buffer[..=key.len()])
+            }
+            None => run(&self.prefixed(key)),
+        }
+    }
+
     /// Bounds within the tree as bounds of the one map on disk.
     pub(crate) fn span(self, bounds: Bounds<'_>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
         let lower = match bounds.0 {
@@ -159,6 +171,9 @@ pub type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// Told of each key and value of a range, in order; `Break` ends it.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Told of each tree, key and value; `Break` ends it.
+pub type VisitAll<'a> = dyn FnMut(Tree, &[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// What a commit promises when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,10 +297,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the store can't be read.
-    fn export(
-        &self,
-        visit: &mut dyn FnMut(Tree, &[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn export(&self, visit: &mut VisitAll<'_>) -> Result<(), StoreError> {
         let view = self.view()?;
         for tree in Tree::ALL {
             let mut ended = false;

@@ -95,9 +95,8 @@ impl View for RedbView<'_> {
             path: self.path,
         };
         guarded(self.path, || {
-            let found = self
-                .table
-                .get(tree.prefixed(key).as_slice())
+            let found = tree
+                .with_key(key, |key| self.table.get(key))
                 .map_err(|error| fail.storage(error))?;
             Ok(found.map(|value| value.value().to_vec()))
         })

@@ -56,10 +56,8 @@ impl View for SledView<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let path = &self.store.path;
         guarded(path, || {
-            let found = self
-                .store
-                .db
-                .get(tree.prefixed(key))
+            let found = tree
+                .with_key(key, |key| self.store.db.get(key))
                 .map_err(|error| failure("reading", path, error))?;
             Ok(found.map(|value| value.to_vec()))
         })
