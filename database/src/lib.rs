@@ -19,6 +19,7 @@ mod judge;
 mod options;
 mod reader;
 mod rebuild;
+mod reconcile;
 mod record;
 mod report;
 mod rows;
