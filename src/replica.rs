@@ -1,13 +1,13 @@
 //! The database as the exchange sees it.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, OnceLock, Weak},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, OnceLock, Weak},
 };
 
 use database::{
-    Database, DatabaseError, Missing, Outcome as Verdict, PacketError, Reader, Scope, Source,
-    store::Durability, verify_batch,
+    Budget, Database, DatabaseError, Missing, Outcome as Verdict, PacketError, PayloadState,
+    Reader, Scope, Source, store::Durability, verify_batch,
 };
 use gossip::{
     Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
@@ -19,6 +19,9 @@ use crate::{clock::now_ms, core::Core, flow};
 
 /// Entries of a thread that are looked at for missing payloads.
 const PAYLOAD_LOOK: usize = 2_000;
+/// Refused entries that are remembered, and for how long they are not asked for again.
+const REFUSED: usize = 65_536;
+const REFUSED_MS: u64 = 60 * 60 * 1_000;
 /// Threads of a space in its digests.
 const DIGESTS: usize = 1_000_000;
 
@@ -26,6 +29,34 @@ const DIGESTS: usize = 1_000_000;
 pub struct Ledger {
     database: Arc<Database>,
     core: OnceLock<Weak<Core>>,
+    refused: Mutex<Refused>,
+}
+
+/// Entries that an author's used-up budget kept out, so that they aren't downloaded at every sync.
+#[derive(Default)]
+struct Refused {
+    until_ms: BTreeMap<EntryId, u64>,
+    order: VecDeque<EntryId>,
+}
+
+impl Refused {
+    fn note(&mut self, id: EntryId, now_ms: u64) {
+        let until_ms = now_ms.saturating_add(REFUSED_MS);
+        if self.until_ms.insert(id, until_ms).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > REFUSED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.until_ms.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, id: &EntryId, now_ms: u64) -> bool {
+        self.until_ms
+            .get(id)
+            .is_some_and(|until_ms| *until_ms > now_ms)
+    }
 }
 
 impl Ledger {
@@ -34,6 +65,7 @@ impl Ledger {
         Self {
             database,
             core: OnceLock::new(),
+            refused: Mutex::default(),
         }
     }
 
@@ -105,6 +137,12 @@ impl Replica for Ledger {
         Ok(whole || core.follows.threads().contains_key(&root))
     }
 
+    fn is_unlisted(&self, space: SpaceId) -> Result<bool, ReplicaError> {
+        let by_join = self.core().is_some_and(|core| core.is_unlisted(&space));
+        let found = self.read("read a space", |reader| reader.space(&space))?;
+        Ok(by_join || found.is_none_or(|info| info.unlisted))
+    }
+
     fn space_of(&self, root: EntryId) -> Result<Option<SpaceId>, ReplicaError> {
         self.read("find a thread's space", |reader| reader.space_of(&root))
     }
@@ -151,34 +189,35 @@ impl Replica for Ledger {
     }
 
     fn lacking(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, ReplicaError> {
-        self.read("look entries up", |reader| {
+        let mut lacking = self.read("look entries up", |reader| {
             let mut lacking = Vec::new();
             for id in ids {
-                if !reader.has(id)? {
+                let state = reader.state(id)?;
+                if state.is_none_or(|state| state.payload == PayloadState::Withheld) {
                     lacking.push(*id);
                 }
             }
             Ok(lacking)
-        })
+        })?;
+        let refused = Core::lock(&self.refused);
+        lacking.retain(|id| !refused.contains(id, now_ms()));
+        Ok(lacking)
     }
 
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError> {
         self.read("look for missing payloads", |reader| {
-            let mut lacking = Vec::new();
-            for (_, id) in reader
-                .items(&Scope::Thread(root))?
-                .into_iter()
-                .take(PAYLOAD_LOOK)
-            {
-                if lacking.len() == limit {
-                    break;
-                }
-                let state = reader.state(&id)?;
-                if state.is_some_and(|state| state.payload == database::PayloadState::Withheld) {
-                    lacking.push(id);
-                }
-            }
-            Ok(lacking)
+            withheld(reader, &Scope::Thread(root), limit)
+        })
+    }
+
+    fn lacking_payloads_in(
+        &self,
+        space: SpaceId,
+        limit: usize,
+    ) -> Result<Vec<EntryId>, ReplicaError> {
+        // Content is asked for thread by thread; without the authority log nothing is judged.
+        self.read("look for missing payloads", |reader| {
+            withheld(reader, &Scope::Authority(space), limit)
         })
     }
 
@@ -188,6 +227,9 @@ impl Replica for Ledger {
         channel: Channel,
         packets: Vec<Packet>,
     ) -> Result<Vec<Outcome>, ReplicaError> {
+        if self.core().is_some_and(|core| is_full(&core)) {
+            return Ok(vec![Outcome::Refused; packets.len()]);
+        }
         let packets = packets
             .into_iter()
             .map(|packet| database::Packet {
@@ -215,6 +257,14 @@ impl Replica for Ledger {
             .database
             .ingest(batch, now_ms(), Durability::Relaxed)
             .map_err(|error| local("store entries", error))?;
+        {
+            let mut refused = Core::lock(&self.refused);
+            for (id, verdict) in &report.outcomes {
+                if *verdict == Verdict::Refused(Budget::AuthorInSpace) {
+                    refused.note(*id, now_ms());
+                }
+            }
+        }
         let verdicts = report.outcomes.iter().zip(spaces);
         let mut verdicts = verdicts.map(|((_, verdict), space)| outcome(verdict, space));
         let outcomes = results
@@ -247,6 +297,32 @@ impl Replica for Ledger {
         })?;
         Ok(flow::announce::holding_received(&core, root, &holding))
     }
+}
+
+/// The newest entries of a scope whose payload is still wanted.
+fn withheld(
+    reader: &Reader<'_>,
+    scope: &Scope,
+    limit: usize,
+) -> Result<Vec<EntryId>, DatabaseError> {
+    let mut lacking = Vec::new();
+    let items = reader.items(scope)?;
+    for (_, id) in items.into_iter().rev().take(PAYLOAD_LOOK) {
+        if lacking.len() == limit {
+            break;
+        }
+        let state = reader.state(&id)?;
+        if state.is_some_and(|state| state.payload == PayloadState::Withheld) {
+            lacking.push(id);
+        }
+    }
+    Ok(lacking)
+}
+
+/// Peers fill the data folder up to the operator's limit and no further.
+fn is_full(core: &Core) -> bool {
+    let usage = core.blobs.quota().usage();
+    usage.total_bytes() >= usage.max_bytes
 }
 
 /// The thread that a statement is about: that of the first post it names.
