@@ -15,6 +15,8 @@ use crate::data_folder::{DataFolder, FolderError};
 const FILE: &str = "follows.json";
 /// Peers remembered; the one not seen for longest makes room.
 const PEERS: usize = 256;
+/// Peers named of one space.
+const NAMED: usize = 64;
 
 /// A space that is followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ struct State {
     threads: BTreeMap<EntryId, SpaceId>,
     identities: BTreeSet<IdentityId>,
     peers: BTreeMap<EndpointKey, KnownPeer>,
+    #[serde(default)]
+    named: BTreeMap<SpaceId, BTreeSet<EndpointKey>>,
 }
 
 /// The follow list; every change is on disk when its call returns.
@@ -138,6 +142,34 @@ impl Follows {
                 state.peers.remove(&key);
             }
         })
+    }
+
+    /// Remembers who was named when a space was joined: an unlisted one is told to nobody else.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn name_peers(
+        &self,
+        folder: &DataFolder,
+        space: SpaceId,
+        peers: impl IntoIterator<Item = EndpointKey>,
+    ) -> Result<(), FolderError> {
+        let mut peers = peers.into_iter().peekable();
+        if peers.peek().is_none() {
+            return Ok(());
+        }
+        self.change(folder, |state| {
+            let named = state.named.entry(space).or_default();
+            named.extend(peers);
+            while named.len() > NAMED {
+                named.pop_first();
+            }
+        })
+    }
+
+    /// Peers named when spaces were joined.
+    pub fn named(&self) -> BTreeMap<SpaceId, BTreeSet<EndpointKey>> {
+        self.lock().named.clone()
     }
 
     /// Spaces followed, whole or for some threads.

@@ -6,6 +6,7 @@ use blocks::Keep;
 use database::forum::{self, Sort};
 use gateway::api::types::PinMedia;
 use gossip::net::Event;
+use iroh::{EndpointAddr, EndpointId};
 use model::{EndpointKey, EntryId, SpaceId};
 use tokio::{sync::broadcast, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
         return;
     };
     meet_known_peers(&core).await;
+    name_peers(&core).await;
     if let Some(mdns) = core.network.mdns.clone() {
         let core = Arc::clone(&core);
         tokio::select! {
@@ -105,6 +107,30 @@ fn exchange_event(core: &Arc<Core>, event: Event) {
         }
         Event::ClockDiffers { by_ms, .. } => upkeep::note_clock(core, by_ms),
         Event::NewEntries { .. } | Event::HoldingReceived(_) | Event::Synced { .. } => {}
+    }
+}
+
+/// Tells the exchange again who was named when spaces were joined.
+async fn name_peers(core: &Arc<Core>) {
+    for (space, keys) in core.follows.named() {
+        let ids = keys.iter().map(|key| key.as_bytes());
+        let peers: Vec<EndpointAddr> = ids
+            .filter_map(|id| EndpointId::from_bytes(id).ok())
+            .map(EndpointAddr::new)
+            .collect();
+        // The driver only ends when the node stops.
+        let whole = core
+            .follows
+            .space(&space)
+            .is_some_and(|how| !how.threads_only);
+        if whole {
+            let _ = core.gossip.follow_space(space, peers.clone()).await;
+        }
+        for (root, of) in core.follows.threads() {
+            if of == space {
+                let _ = core.gossip.follow_thread(space, root, peers.clone()).await;
+            }
+        }
     }
 }
 

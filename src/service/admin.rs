@@ -1,12 +1,13 @@
 //! The node itself: status, tickets, joining, verification.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use gateway::{
     api::types::{JoinRequest, Joined, JoinedKind, TicketQuery, VerifyProgress},
     node::{Items, NodeError, Viewer},
 };
-use model::{EntryId, IdentityId, SpaceId, Ticket};
+use iroh::{EndpointAddr, EndpointId};
+use model::{EndpointKey, EntryId, IdentityId, SpaceId, Ticket};
 use tokio::sync::{mpsc, watch};
 use views::data;
 
@@ -156,7 +157,7 @@ pub async fn join(core: &Arc<Core>, request: JoinRequest) -> Result<Joined, Node
         Some((space, Some(root), _)) => follow_thread(core, space, root, Vec::new()).await,
         // Not known yet: the peers that are connected are asked for a space of that name.
         Some((space, None, false)) => follow_space(core, space, Vec::new()).await,
-        None => follow_space(core, SpaceId::from(id), Vec::new()).await,
+        None => follow_space(core, SpaceId::from(id), connected(core)).await,
     }
 }
 
@@ -194,10 +195,24 @@ async fn join_ticket(core: &Arc<Core>, ticket: Ticket) -> Result<Joined, NodeErr
     }
 }
 
+/// Peers that are up, to be asked for what a person names by its id alone.
+pub(super) fn connected(core: &Core) -> Vec<EndpointAddr> {
+    let stats = core.gossip.stats();
+    let up = stats.peers.iter().filter(|(_, peer)| peer.up);
+    up.filter_map(|(key, _)| EndpointId::from_bytes(key.as_bytes()).ok())
+        .map(EndpointAddr::new)
+        .collect()
+}
+
+fn keys(peers: &[EndpointAddr]) -> impl Iterator<Item = EndpointKey> + '_ {
+    let key = |peer: &EndpointAddr| EndpointKey::from_bytes(*peer.id.as_bytes());
+    peers.iter().map(key)
+}
+
 async fn follow_space(
     core: &Arc<Core>,
     space: SpaceId,
-    bootstrap: Vec<iroh::EndpointAddr>,
+    bootstrap: Vec<EndpointAddr>,
 ) -> Result<Joined, NodeError> {
     let unlisted = core
         .store("read the board", move |database| {
@@ -211,6 +226,10 @@ async fn follow_space(
     };
     core.follows
         .follow_space(&core.folder, space, how)
+        .and_then(|()| {
+            core.follows
+                .name_peers(&core.folder, space, keys(&bootstrap))
+        })
         .map_err(|error| NodeError::local("follow the space", error))?;
     let _ = core.gossip.follow_space(space, bootstrap).await;
     Ok(Joined {
@@ -223,10 +242,14 @@ async fn follow_thread(
     core: &Arc<Core>,
     space: SpaceId,
     root: EntryId,
-    bootstrap: Vec<iroh::EndpointAddr>,
+    bootstrap: Vec<EndpointAddr>,
 ) -> Result<Joined, NodeError> {
     core.follows
         .follow_thread(&core.folder, root, space)
+        .and_then(|()| {
+            core.follows
+                .name_peers(&core.folder, space, keys(&bootstrap))
+        })
         .map_err(|error| NodeError::local("follow the thread", error))?;
     let _ = core.gossip.follow_thread(space, root, bootstrap).await;
     Ok(Joined {
@@ -262,8 +285,11 @@ async fn checked(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeE
     let database = Arc::clone(&core.database);
     let checking = tokio::task::spawn_blocking(move || {
         database.verify(now_ms(), &mut |at| {
-            entry_progress.send_replace(Some(at));
-            std::ops::ControlFlow::Continue(())
+            // Who asked may have gone, and writers wait for a part of this.
+            match entry_progress.send(Some(at)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
         })
     });
     tokio::pin!(checking);

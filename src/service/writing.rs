@@ -214,7 +214,10 @@ pub async fn follow(
     let space = identity.space();
     // The driver only ends when the node stops.
     let _ = if on {
-        core.gossip.follow_space(space, Vec::new()).await
+        // An identity's space is told to anybody; only its genesis, not held yet, would say so.
+        core.gossip
+            .follow_space(space, super::admin::connected(core))
+            .await
     } else {
         core.gossip.unfollow(gossip::Follow::Space(space)).await
     };
