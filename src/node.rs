@@ -5,7 +5,7 @@
 //! and endpoint → blobs → store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -341,6 +341,20 @@ struct Assembled {
     provider_service: ProviderService,
 }
 
+async fn open_blobs(config: &Config, folder: &DataFolder) -> Result<Blobs, blocks::StoreError> {
+    let quota = Quota::new(
+        folder.path(),
+        config.storage.max_bytes,
+        blocks::DEFAULT_MIN_FREE_BYTES,
+    );
+    let options = BlobsOptions {
+        quota,
+        denied: BTreeSet::new(),
+        cache_max_bytes: config.storage.max_bytes / 2,
+    };
+    Blobs::open(&folder.blobs(), options).await
+}
+
 async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let Parts {
         config,
@@ -350,17 +364,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         identity,
         network,
     } = parts;
-    let quota = Quota::new(
-        folder.path(),
-        config.storage.max_bytes,
-        blocks::DEFAULT_MIN_FREE_BYTES,
-    );
-    let options = BlobsOptions {
-        quota,
-        denied: Default::default(),
-        cache_max_bytes: config.storage.max_bytes / 2,
-    };
-    let blobs = Blobs::open(&folder.blobs(), options).await?;
+    let blobs = open_blobs(&config, &folder).await?;
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let (serving, provider_service, provider) =
         Provider::new(&blobs, |_, _| true, ProviderLimits::default());

@@ -281,23 +281,42 @@ pub fn verify(core: Arc<Core>) -> Items<VerifyProgress> {
 type Sender = mpsc::Sender<Result<VerifyProgress, NodeError>>;
 
 async fn checked(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeError> {
-    let (entry_progress, mut entries_at) = watch::channel(None);
+    let mut problems = check_entries(core, sender).await?;
+    let (blobs, damages) = check_blobs(core, sender).await?;
+    problems.extend(damages);
+    let entries = core
+        .store("count entries", |database| database.counts())
+        .await?
+        .entries;
+    // Small folders are through before the first pause: what was checked in all is always said.
+    let _ = sender
+        .send(Ok(VerifyProgress::Progress {
+            checked: entries + blobs,
+            total: entries + blobs,
+            stage: "everything".to_owned(),
+        }))
+        .await;
+    Ok(problems)
+}
+
+async fn check_entries(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeError> {
+    let (progress, mut latest) = watch::channel(None);
     let database = Arc::clone(&core.database);
     let checking = tokio::task::spawn_blocking(move || {
         database.verify(now_ms(), &mut |at| {
             // Who asked may have gone, and writers wait for a part of this.
-            match entry_progress.send(Some(at)) {
+            match progress.send(Some(at)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
         })
     });
     tokio::pin!(checking);
-    let entries = loop {
+    let found = loop {
         tokio::select! {
             done = &mut checking => break done,
             () = tokio::time::sleep(PACE) => {
-                let Some(at) = *entries_at.borrow_and_update() else { continue };
+                let Some(at) = *latest.borrow_and_update() else { continue };
                 let stage = match at.stage {
                     database::Stage::Entries => "entries",
                     database::Stage::Rebuild | database::Stage::Compare => "indexes",
@@ -310,18 +329,22 @@ async fn checked(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeE
             }
         }
     };
-    let found = entries
+    let found = found
         .map_err(|panic| NodeError::local("verify the entries", panic))?
         .map_err(|error| NodeError::local("verify the entries", error))?;
-    let mut problems: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let (blob_progress, mut blobs_at) = watch::channel(blocks::VerifyProgress::default());
-    let checking = core.blobs.verify(&blob_progress);
+    Ok(found.iter().map(ToString::to_string).collect())
+}
+
+/// How many blobs were checked, and what is wrong with them.
+async fn check_blobs(core: &Arc<Core>, sender: &Sender) -> Result<(u64, Vec<String>), NodeError> {
+    let (progress, mut latest) = watch::channel(blocks::VerifyProgress::default());
+    let checking = core.blobs.verify(&progress);
     tokio::pin!(checking);
     let damages = loop {
         tokio::select! {
             done = &mut checking => break done,
             () = tokio::time::sleep(PACE) => {
-                let at = *blobs_at.borrow_and_update();
+                let at = *latest.borrow_and_update();
                 let _ = sender.try_send(Ok(VerifyProgress::Progress {
                     checked: at.blobs,
                     total: at.total_blobs,
@@ -331,24 +354,11 @@ async fn checked(core: &Arc<Core>, sender: &Sender) -> Result<Vec<String>, NodeE
         }
     };
     let damages = damages.map_err(|error| NodeError::local("verify the blobs", error))?;
-    problems.extend(damages.iter().map(|damage| {
+    let words = damages.iter().map(|damage| {
         format!(
             "the bytes of {} are damaged: {}; fetch it again",
             damage.blob, damage.what
         )
-    }));
-    let entries = core
-        .store("count entries", |database| database.counts())
-        .await?
-        .entries;
-    let checked = entries + blobs_at.borrow().blobs;
-    // Small folders are through before the first pause: what was checked in all is always said.
-    let _ = sender
-        .send(Ok(VerifyProgress::Progress {
-            checked,
-            total: checked,
-            stage: "everything".to_owned(),
-        }))
-        .await;
-    Ok(problems)
+    });
+    Ok((latest.borrow().blobs, words.collect()))
 }
