@@ -36,6 +36,8 @@ pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub const PAYLOADS_AGAIN: usize = 512;
 /// Scopes that one session may have ahead of it.
 pub const AGENDA: usize = 4_096;
+/// Scopes that a peer may open in one session: each of the agenda twice, with its authority between.
+pub const SCOPES: usize = 3 * AGENDA;
 /// Reconciling rounds of one scope, beside those that the set's size explains.
 pub const ROUNDS: u64 = 64;
 /// A session that has waited this long for its peer is given up, milliseconds.

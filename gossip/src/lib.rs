@@ -24,8 +24,8 @@ pub use event::Event;
 pub use memory::MemoryReplica;
 pub use node::Node;
 pub use replica::{
-    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
-    ReplicaError,
+    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Missing, Outcome, Packet,
+    Replica, ReplicaError,
 };
 pub use schedule::Schedule;
 pub use scope::Scope;

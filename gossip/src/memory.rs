@@ -10,8 +10,8 @@ use std::{
 use model::{EndpointKey, Entry, EntryId, Header, Holding, IdentityId, Payload, SpaceId};
 
 use crate::{
-    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
-    ReplicaError,
+    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Missing, Outcome, Packet,
+    Replica, ReplicaError,
 };
 
 /// Table of first posts.
@@ -308,6 +308,24 @@ impl Replica for MemoryReplica {
             stored.is_none_or(|stored| stored.packet.content == Content::Withheld)
         };
         Ok(ids.iter().filter(lacks).copied().collect())
+    }
+
+    fn missing(&self, limit: usize) -> Result<Missing, ReplicaError> {
+        let state = self.state();
+        let mut missing = Missing::default();
+        for id in state.entries.keys() {
+            if let Outcome::Pending {
+                entries,
+                authorities,
+            } = state.standing(*id)
+            {
+                missing.entries.extend(entries);
+                missing.authorities.extend(authorities);
+            }
+        }
+        missing.entries.truncate(limit);
+        missing.authorities.truncate(limit);
+        Ok(missing)
     }
 
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError> {

@@ -167,6 +167,15 @@ pub enum HoldingOutcome {
     Invalid,
 }
 
+/// What pending entries wait for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Entries to fetch by id.
+    pub entries: Vec<EntryId>,
+    /// Authority logs to sync.
+    pub authorities: Vec<SpaceId>,
+}
+
 /// Something the node replicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Follow {
@@ -281,6 +290,16 @@ pub trait Replica: Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     fn lacking(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, ReplicaError>;
+
+    /// What pending entries wait for, of everything held: at most `limit` of each kind. Chased from
+    /// time to time, with back-off, from any peer.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn missing(&self, limit: usize) -> Result<Missing, ReplicaError> {
+        let _ = limit;
+        Ok(Missing::default())
+    }
 
     /// At most `limit` entries of a thread whose payload is still wanted (the sender withheld it).
     ///

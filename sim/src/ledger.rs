@@ -20,6 +20,9 @@ use model::{EndpointKey, EntryId, Holding, IdentityId, SpaceId};
 
 use crate::disk::Disk;
 
+/// Posts of a thread that a reader sees at most.
+const POSTS: usize = 10_000;
+
 /// A database and what it follows; it survives crashes.
 pub struct Ledger {
     database: Database,
@@ -125,21 +128,27 @@ fn to_fingerprint(fingerprint: &database::Fingerprint) -> Fingerprint {
     Fingerprint::of_sum(&fingerprint.sum, fingerprint.count)
 }
 
+/// What is fetched by id, and what by authority log.
+fn split(missing: &[Missing]) -> (Vec<EntryId>, Vec<SpaceId>) {
+    let (mut entries, mut authorities) = (Vec::new(), BTreeSet::new());
+    for missing in missing {
+        match missing {
+            Missing::Entry(id) | Missing::Payload(id) => entries.push(*id),
+            Missing::Device(identity, _) => {
+                authorities.insert(identity.space());
+            }
+        }
+    }
+    (entries, authorities.into_iter().collect())
+}
+
 fn outcome(found: &database::Outcome) -> Outcome {
     match found {
         database::Outcome::Pending { missing } => {
-            let (mut entries, mut authorities) = (Vec::new(), BTreeSet::new());
-            for missing in missing {
-                match missing {
-                    Missing::Entry(id) | Missing::Payload(id) => entries.push(*id),
-                    Missing::Device(identity, _) => {
-                        authorities.insert(identity.space());
-                    }
-                }
-            }
+            let (entries, authorities) = split(missing);
             Outcome::Pending {
                 entries,
-                authorities: authorities.into_iter().collect(),
+                authorities,
             }
         }
         database::Outcome::Held { .. } => Outcome::HeldForFuture,
@@ -180,9 +189,9 @@ impl Disk for Ledger {
     fn view(&self, space: SpaceId) -> Vec<u8> {
         let view = self.read(|reader| {
             let mut lines = Vec::new();
-            for (id, row) in reader.rows(&space, "post")? {
-                let score = reader.fold("score", &id)?;
-                lines.push(format!("{id} {score} {row:?}"));
+            for digest in reader.digests(&space, usize::MAX)? {
+                let posts = reader.posts(&digest.root, None, None, POSTS)?;
+                lines.extend(posts.items.iter().map(|post| format!("{post:?}")));
             }
             lines.sort();
             Ok(lines.join("\n").into_bytes())
@@ -256,6 +265,14 @@ impl Replica for Ledger {
                 }
             }
             Ok(lacking)
+        })
+    }
+
+    fn missing(&self, limit: usize) -> Result<gossip::Missing, ReplicaError> {
+        let (entries, authorities) = split(&self.read(|reader| reader.missing(limit))?);
+        Ok(gossip::Missing {
+            entries,
+            authorities,
         })
     }
 

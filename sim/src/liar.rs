@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gossip::{
-    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
-    ReplicaError,
+    Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Missing, Outcome, Packet,
+    Replica, ReplicaError,
 };
 use model::{EndpointKey, EntryId, IdentityId, SpaceId};
 
@@ -156,6 +156,10 @@ impl Replica for LyingDisk {
 
     fn lacking(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, ReplicaError> {
         self.real().lacking(ids)
+    }
+
+    fn missing(&self, limit: usize) -> Result<Missing, ReplicaError> {
+        self.real().missing(limit)
     }
 
     fn lacking_payloads(&self, root: EntryId, limit: usize) -> Result<Vec<EntryId>, ReplicaError> {

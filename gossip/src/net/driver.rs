@@ -215,7 +215,7 @@ impl Driver {
             Output::Ban { peer, until_ms } => self.shared.ban(peer, until_ms),
             Output::Event(event) => {
                 if let Event::NewEntries { peer, ids } = &event {
-                    tracing::trace!(peer = %peer.short(), entries = ids.len(), "new entries");
+                    self.shared.count(*peer, ids.len() as u64, 0);
                 }
                 // Nobody listens: nothing lost.
                 let _ = self.events.send(event);
@@ -328,7 +328,13 @@ impl Driver {
     }
 
     fn renew_stats(&self) {
-        let peers = self.node.peers().map(|(peer, up, seen_ms)| {
+        let known = self
+            .node
+            .peers()
+            .map(|(peer, up, seen_ms)| (peer, (up, seen_ms)));
+        let banned = self.node.bans().map(|(peer, _)| (peer, (false, 0)));
+        let all: BTreeMap<EndpointKey, (bool, u64)> = banned.chain(known).collect();
+        let peers = all.into_iter().map(|(peer, (up, seen_ms))| {
             let counts = self.shared.counts(peer);
             let (path, rtt) = self.shared.path(peer);
             let stats = PeerStats {

@@ -48,9 +48,6 @@ impl ProtocolHandler for SyncProtocol {
             while tasks.len() >= SESSIONS_OF_PEER {
                 tasks.join_next().await;
             }
-            let Ok(permit) = self.sessions.clone().acquire_owned().await else {
-                break;
-            };
             let (send, recv) = tokio::select! {
                 stream = connection.accept_bi() => match stream {
                     Ok(stream) => stream,
@@ -60,15 +57,18 @@ impl ProtocolHandler for SyncProtocol {
                 Some(_) = tasks.join_next() => continue,
             };
             let shared = self.shared.clone();
-            let connection = connection.clone();
+            let (connection, sessions) = (connection.clone(), self.sessions.clone());
             tasks.spawn(async move {
+                // Only now: connections that wait for a stream must not hold others up.
+                let Ok(_permit) = sessions.acquire_owned().await else {
+                    return;
+                };
                 let session = Session::respond(peer, now_ms());
                 let ending = stream::run(shared.clone(), session, None, send, recv).await;
                 if let Ending::Lied(reason) = ending {
                     connection.close(super::LIED.into(), b"fault");
                     let _ = shared.inputs.send(Input::Lied { peer, reason }).await;
                 }
-                drop(permit);
             });
         }
         // What is under way ends with its connection.

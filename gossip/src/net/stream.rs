@@ -149,8 +149,8 @@ impl Turns {
 
     async fn tell(&self, news: Vec<News>) {
         for item in &news {
-            if let News::Done { received, sent, .. } = item {
-                self.shared.count(self.peer, *received, *sent);
+            if let News::Done { sent, .. } = item {
+                self.shared.count(self.peer, 0, *sent);
             }
         }
         if !news.is_empty() {

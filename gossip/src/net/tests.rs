@@ -155,8 +155,7 @@ async fn a_newcomer_gets_everything_and_then_each_post_live() {
         .await
         .unwrap()
         .unwrap();
-    a.stop().await;
-    b.stop().await;
+    tokio::join!(a.stop(), b.stop());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,9 +191,7 @@ async fn three_nodes_in_a_row_and_one_that_was_off() {
     c.handle.add_peer(a.address()).await.unwrap();
     c.wait_synced(forum.packets.len()).await;
     b.wait_synced(forum.packets.len()).await;
-    for peer in [a, b, c] {
-        peer.stop().await;
-    }
+    tokio::join!(a.stop(), b.stop(), c.stop());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,8 +218,7 @@ async fn a_fetch_by_id_and_a_sync_on_demand() {
         .await
         .unwrap();
     b.wait_synced(forum.packets.len()).await;
-    a.stop().await;
-    b.stop().await;
+    tokio::join!(a.stop(), b.stop());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,7 +245,5 @@ async fn a_liar_is_banned_and_the_node_goes_on() {
         a.replica.digests(forum.space).unwrap(),
         b.replica.digests(forum.space).unwrap()
     );
-    a.stop().await;
-    b.stop().await;
-    liar.close().await;
+    tokio::join!(a.stop(), b.stop(), liar.close());
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{EndpointKey, EntryId, SpaceId};
 
 use crate::{
-    Digest, Event, Fingerprint, Follow, Packet, Replica, ReplicaError, Scope, bounds,
+    Digest, Event, Fingerprint, Follow, Missing, Packet, Replica, ReplicaError, Scope, bounds,
     live::{Topics, topic_of},
     schedule::{Ending, Plan, Schedule, Start, scope_of},
     sync::News,
@@ -26,6 +26,11 @@ const SLEPT_MS: u64 = 30_000;
 const LIVE_AGE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Peers invited to a topic at once.
 const INVITED: usize = 8;
+/// What pending entries wait for is chased again after this long, milliseconds; the double each time
+/// that nothing of it came.
+const CHASE_MS: u64 = 5_000;
+/// Longest wait between chases, milliseconds.
+const CHASE_MOST_MS: u64 = 10 * 60 * 1000;
 /// How often topics without neighbours invite again, milliseconds.
 const INVITE_MS: u64 = 5_000;
 
@@ -157,6 +162,14 @@ struct Rumor {
     due_ms: u64,
 }
 
+/// What is chased, and when next.
+#[derive(Debug, Default)]
+struct Chase {
+    missing: Missing,
+    due_ms: u64,
+    wait_ms: u64,
+}
+
 /// The core.
 #[derive(Debug)]
 pub struct Node {
@@ -171,6 +184,7 @@ pub struct Node {
     rumors: BTreeMap<EntryId, Rumor>,
     changed: BTreeMap<(SpaceId, EntryId), u64>,
     incoming: Vec<(EndpointKey, Follow, Packet)>,
+    chase: Chase,
     ticked_ms: u64,
     invited_ms: u64,
     outputs: Vec<Output>,
@@ -191,6 +205,7 @@ impl Node {
             rumors: BTreeMap::new(),
             changed: BTreeMap::new(),
             incoming: Vec::new(),
+            chase: Chase::default(),
             ticked_ms: now_ms,
             invited_ms: now_ms,
             outputs: Vec::new(),
@@ -232,6 +247,11 @@ impl Node {
         self.peers
             .iter()
             .map(|(key, peer)| (*key, peer.up, peer.seen_ms))
+    }
+
+    /// Banned peers, and until when, Unix milliseconds.
+    pub fn bans(&self) -> impl Iterator<Item = (EndpointKey, u64)> + '_ {
+        self.bans.iter().map(|(peer, until_ms)| (*peer, *until_ms))
     }
 
     /// Until when a peer is banned, Unix milliseconds.
@@ -403,6 +423,7 @@ impl Node {
             self.check_around(&subject, now_ms);
         }
         self.weigh_rumors(now_ms, replica)?;
+        self.chase_missing(now_ms, replica)?;
         self.announce_changes(now_ms, replica)
     }
 
@@ -441,6 +462,7 @@ impl Node {
     }
 
     fn network_change(&mut self, now_ms: u64) {
+        self.chase = Chase::default();
         self.schedule.reset(now_ms);
         for subject in self.topics.subjects().collect::<Vec<_>>() {
             self.invite(&subject);

@@ -2,9 +2,9 @@
 
 use model::{EndpointKey, SpaceId};
 
-use super::{Input, Node, Output, Peer};
+use super::{CHASE_MOST_MS, CHASE_MS, Input, Node, Output, Peer};
 use crate::{
-    Event, Follow, Replica, ReplicaError, Scope, bounds,
+    Event, Follow, Missing, Replica, ReplicaError, Scope, bounds,
     schedule::{Ending, Plan, scope_of},
     sync::News,
 };
@@ -314,6 +314,44 @@ impl Node {
             self.schedule.retry(peer, plan, attempts, now_ms);
         } else {
             self.check_with_someone(&subject, now_ms);
+        }
+        Ok(())
+    }
+
+    /// Asks someone for what pending entries wait for: who delivered those may not have had it.
+    pub(super) fn chase_missing(
+        &mut self,
+        now_ms: u64,
+        replica: &dyn Replica,
+    ) -> Result<(), ReplicaError> {
+        if now_ms < self.chase.due_ms {
+            return Ok(());
+        }
+        let mut missing = replica.missing(bounds::AUTHORITIES)?;
+        missing.authorities.sort_unstable();
+        missing.authorities.dedup();
+        missing.authorities.truncate(bounds::AUTHORITIES);
+        let same = missing == self.chase.missing;
+        self.chase.wait_ms = if same && missing != Missing::default() {
+            (self.chase.wait_ms * 2).clamp(CHASE_MS, CHASE_MOST_MS)
+        } else {
+            CHASE_MS
+        };
+        self.chase.due_ms =
+            now_ms + self.chase.wait_ms / 2 + self.schedule.spread(self.chase.wait_ms);
+        self.chase.missing = missing.clone();
+        let up = self.peers_up();
+        let (Some(peer), Some(subject)) = (self.schedule.pick(&up), self.follows.first().copied())
+        else {
+            return Ok(());
+        };
+        if !missing.authorities.is_empty() {
+            let scope = Scope::Authorities(missing.authorities);
+            self.plan(peer, Plan::Scope(scope), now_ms);
+        }
+        if !missing.entries.is_empty() {
+            let ids = missing.entries;
+            self.plan(peer, Plan::Fetch { ids, subject }, now_ms);
         }
         Ok(())
     }

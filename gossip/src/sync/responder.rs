@@ -37,6 +37,7 @@ struct OpenScope {
 pub(super) struct Responder {
     stage: Stage,
     counted: (u64, u64),
+    opened: usize,
 }
 
 impl Responder {
@@ -114,6 +115,10 @@ impl Responder {
         desk: &mut Desk,
         replica: &dyn Replica,
     ) -> Result<(), SessionError> {
+        self.opened += 1;
+        if self.opened > bounds::SCOPES {
+            return Err(PeerFault::Flood { what: "scopes" }.into());
+        }
         let (held, wanted) = standing(&scope, replica)?;
         if !held && !wanted {
             desk.send(Frame::Opened(Answer::Refused));
