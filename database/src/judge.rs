@@ -75,7 +75,9 @@ impl Txn<'_> {
                 known_author,
             });
         }
-        if record.time_ms > self.now_ms.saturating_add(limits::FUTURE_HOLD_MS) {
+        // What counted once isn't held back again because the clock was set back.
+        let ahead = record.time_ms > self.now_ms.saturating_add(limits::FUTURE_HOLD_MS);
+        if ahead && !record.verdict.is_settled() {
             return Ok(Judgement::Held);
         }
         if matches!(author, Author::None) {
