@@ -26,6 +26,12 @@ use crate::{
 /// When it breaks a rule, its media aren't held, or the store fails.
 pub async fn post(core: &Arc<Core>, mut new: NewPost) -> Result<Published, NodeError> {
     let (space, root) = place(core, &mut new).await?;
+    let link = new.url.as_deref().unwrap_or_default();
+    if !link.is_empty() && views::text::address(link).is_none() {
+        return Err(NodeError::Invalid(format!(
+            "the link {link:?} is none that a page may lead to: write it whole, as in https://example.org"
+        )));
+    }
     let mut media = Vec::new();
     let mut warnings = Vec::new();
     let mut kept = Vec::new();
@@ -59,10 +65,13 @@ pub async fn post(core: &Arc<Core>, mut new: NewPost) -> Result<Published, NodeE
             entry: id,
             index: u16::try_from(index).unwrap_or(u16::MAX),
         };
-        core.blobs
-            .keep(blob, &keep)
-            .await
-            .map_err(|error| NodeError::local("keep the post's media", error))?;
+        // The post is published: an error now would make the person send it twice.
+        if let Err(error) = core.blobs.keep(blob, &keep).await {
+            tracing::warn!(%id, %blob, %error, "cannot note that a post needs its media");
+            warnings.push(format!(
+                "{blob} may be given up when room is needed: {error}"
+            ));
+        }
     }
     announce::post_held(core, id).await;
     Ok(Published {

@@ -95,12 +95,32 @@ fn sign(
              the posts after the fork are shown as disputed"
                 .to_owned(),
         )),
-        other => Err(NodeError::Conflict(format!(
-            "the entry is stored but does not count: {other:?}"
+        Some(Outcome::Pending { .. }) => Err(NodeError::Conflict(format!(
+            "the entry is stored, but does not count yet: something it rests on is not held here, \
+             such as the grant of this node's device key ({}); was device.key replaced? Restore it \
+             from a backup",
+            core.device.public()
         ))),
+        Some(Outcome::Held { .. }) => Err(NodeError::Conflict(
+            "the entry is stored, but does not count yet: it is dated too far ahead of this clock"
+                .to_owned(),
+        )),
+        Some(Outcome::Void | Outcome::Completed(_)) | None => Err(NodeError::Conflict(
+            "the entry is stored, but does not count: this device's right to write here has ended"
+                .to_owned(),
+        )),
     }
 }
 
 fn prepare_error(error: PrepareError) -> NodeError {
-    NodeError::Invalid(error.to_string())
+    match error {
+        PrepareError::Database(error) => NodeError::local("read the store", error),
+        PrepareError::Space(_) | PrepareError::NotHeld(_) => NodeError::NotFound(error.to_string()),
+        PrepareError::Clock { .. } | PrepareError::Forked(_) => {
+            NodeError::Conflict(error.to_string())
+        }
+        PrepareError::Table(_) | PrepareError::Row(_) | PrepareError::Parents => {
+            NodeError::Invalid(error.to_string())
+        }
+    }
 }

@@ -29,6 +29,13 @@ pub async fn create_space(core: &Arc<Core>, new: NewSpace) -> Result<SpaceCreate
     let is_forum = custom
         .as_ref()
         .is_none_or(|custom| custom.id() == schema::forum().id());
+    // Checked before anything is stored: a refused board leaves no empty space behind.
+    let board = rows::board(&new);
+    if is_forum && let Some(table) = schema::forum().table("board") {
+        schema::forum()
+            .check_row(table, &board)
+            .map_err(|error| NodeError::Invalid(format!("the board does not fit: {error}")))?;
+    }
     let worker = Arc::clone(core);
     let unlisted = new.unlisted;
     let made = tokio::task::spawn_blocking(move || genesis(&worker, custom.as_ref(), unlisted));
@@ -46,7 +53,7 @@ pub async fn create_space(core: &Arc<Core>, new: NewSpace) -> Result<SpaceCreate
     // The driver only ends when the node stops.
     let _ = core.gossip.follow_space(space, Vec::new()).await;
     if is_forum {
-        flow::sign::write(core, space, None, "board", rows::board(&new)).await?;
+        flow::sign::write(core, space, None, "board", board).await?;
     }
     let mut ticket = core.network.ticket();
     ticket.space = Some(space);
