@@ -47,8 +47,7 @@ pub fn run(workspace: &Workspace, args: &SoakArgs) -> Result<()> {
     let mut cargo = workspace.cargo([
         "test",
         "--locked",
-        "--package",
-        "datt",
+        "--workspace",
         "--test",
         "processes",
         "--",
