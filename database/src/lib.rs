@@ -17,6 +17,7 @@ mod gate;
 mod incoming;
 mod judge;
 mod options;
+mod overlay;
 mod reader;
 mod rebuild;
 mod reconcile;

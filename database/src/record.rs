@@ -166,8 +166,12 @@ pub(crate) fn digest_key(space: &SpaceId, last_ms: u64, root: &EntryId) -> Vec<u
     join(&[space.as_bytes(), &last_ms.to_be_bytes(), root.as_bytes()])
 }
 
+/// Room for most records, so that they are written without growing.
+const RECORD_BYTES: usize = 256;
+
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("records have no types that postcard can't write")
+    postcard::to_extend(value, Vec::with_capacity(RECORD_BYTES))
+        .expect("records have no types that postcard can't write")
 }
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(

@@ -13,8 +13,9 @@ use crate::{
     DatabaseError, Event, EventKind, Fingerprint, IngestReport, Options, Scope, SpaceInfo, Verdict,
     event::Cursor,
     forum::{BoardRecord, ThreadRecord},
-    record::{Num, Record, decode, digest_key, encode, join, num_key},
-    store::{Batch, Bounds, StoreError, Tree, View, Visit, is_span},
+    overlay::Overlay,
+    record::{Num, Record, decode, digest_key, encode, num_key},
+    store::{Batch, Bounds, StoreError, Tree, View, Visit},
 };
 
 /// What is counted and numbered.
@@ -45,13 +46,6 @@ pub(crate) struct ScopeState {
     pub(crate) listed: Option<SpaceId>,
 }
 
-enum Write {
-    Put(Vec<u8>),
-    /// A key that was not there before the batch.
-    New(Vec<u8>),
-    Del,
-}
-
 /// A cached value with what it was before the batch.
 pub(crate) struct Cached<T> {
     pub(crate) before: Option<T>,
@@ -66,7 +60,7 @@ pub(crate) struct Fresh {
 
 pub(crate) struct Txn<'a> {
     base: Box<dyn View + 'a>,
-    writes: BTreeMap<Vec<u8>, Write>,
+    overlay: Overlay,
     pub(crate) records: BTreeMap<Num, Cached<Record>>,
     pub(crate) scopes: BTreeMap<Scope, Cached<ScopeState>>,
     pub(crate) threads: BTreeMap<EntryId, Cached<ThreadRecord>>,
@@ -97,7 +91,7 @@ impl<'a> Txn<'a> {
         };
         Ok(Self {
             base,
-            writes: BTreeMap::new(),
+            overlay: Overlay::default(),
             records: BTreeMap::new(),
             scopes: BTreeMap::new(),
             threads: BTreeMap::new(),
@@ -114,30 +108,16 @@ impl<'a> Txn<'a> {
     }
 
     pub(crate) fn put(&mut self, tree: Tree, key: &[u8], value: impl Into<Vec<u8>>) {
-        let key = tree.prefixed(key);
-        let write = match self.writes.get(&key) {
-            Some(Write::New(_)) => Write::New(value.into()),
-            _ => Write::Put(value.into()),
-        };
-        self.writes.insert(key, write);
+        self.overlay.put(tree, key, value.into(), false);
     }
 
     /// Puts a key that is not in the store: deleting it in the same batch then costs nothing.
     pub(crate) fn put_new(&mut self, tree: Tree, key: &[u8], value: impl Into<Vec<u8>>) {
-        let key = tree.prefixed(key);
-        let write = match self.writes.get(&key) {
-            Some(Write::Put(_) | Write::Del) => Write::Put(value.into()),
-            _ => Write::New(value.into()),
-        };
-        self.writes.insert(key, write);
+        self.overlay.put(tree, key, value.into(), true);
     }
 
     pub(crate) fn del(&mut self, tree: Tree, key: &[u8]) {
-        let key = tree.prefixed(key);
-        match self.writes.get(&key) {
-            Some(Write::New(_)) => self.writes.remove(&key),
-            _ => self.writes.insert(key, Write::Del),
-        };
+        self.overlay.del(tree, key);
     }
 
     /// Keys that begin with `prefix`, at most `limit`.
@@ -312,15 +292,8 @@ impl<'a> Txn<'a> {
         }
         let counters = encode(&self.counters);
         self.put(Tree::System, COUNTERS, counters);
-        let mut batch = Batch::default();
-        for (key, write) in self.writes {
-            match write {
-                Write::Put(value) | Write::New(value) => batch.push_prefixed(key, Some(value)),
-                Write::Del => batch.push_prefixed(key, None),
-            }
-        }
         Ok(Finished {
-            batch,
+            batch: self.overlay.into_batch(),
             report: self.report,
             spaces: self.spaces,
         })
@@ -436,9 +409,8 @@ fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
 
 impl View for Txn<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match tree.with_key(key, |key| self.writes.get(key)) {
-            Some(Write::Put(value) | Write::New(value)) => Ok(Some(value.clone())),
-            Some(Write::Del) => Ok(None),
+        match self.overlay.get(tree, key) {
+            Some(written) => Ok(written.cloned()),
             None => self.base.get(tree, key),
         }
     }
@@ -450,46 +422,7 @@ impl View for Txn<'_> {
         reverse: bool,
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
-        let span = tree.span(bounds);
-        if !is_span(&span) {
-            return Ok(());
-        }
-        let mut over: Vec<_> = self.writes.range::<Vec<u8>, _>(span).collect();
-        if reverse {
-            over.reverse();
-        }
-        let mut over = over.into_iter().peekable();
-        let mut ended = false;
-        let mut show = |key: &[u8], write: &Write| match write {
-            Write::Put(value) | Write::New(value) => visit(&key[1..], value),
-            Write::Del => ControlFlow::Continue(()),
-        };
-        self.base.range(tree, bounds, reverse, &mut |key, value| {
-            while let Some((own, write)) = over.peek() {
-                let order = if reverse {
-                    key.cmp(&own[1..])
-                } else {
-                    own[1..].cmp(key)
-                };
-                if order.is_gt() {
-                    break;
-                }
-                let flow = show(own, write);
-                over.next();
-                ended |= flow.is_break();
-                if flow.is_break() || order.is_eq() {
-                    return flow;
-                }
-            }
-            let flow = show(&join(&[&[tree as u8], key]), &Write::Put(value.to_vec()));
-            ended |= flow.is_break();
-            flow
-        })?;
-        for (own, write) in over {
-            if ended || show(own, write).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.overlay
+            .range(&*self.base, tree, bounds, reverse, visit)
     }
 }
