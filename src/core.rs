@@ -6,7 +6,7 @@ use std::{
 };
 
 use blocks::{Blobs, Fetcher, Provider};
-use database::Database;
+use database::{Database, DatabaseError};
 use gateway::{api::types::BlobAdded, metrics::Metrics, node::NodeError};
 use iroh::EndpointAddr;
 use model::{BlobId, EndpointKey, EntryId, IdentityId, Item, SecretKey, SpaceId};
@@ -111,7 +111,7 @@ impl Core {
     {
         let database = Arc::clone(&self.database);
         match tokio::task::spawn_blocking(move || work(&database)).await {
-            Ok(result) => result.map_err(|error| NodeError::local(act, error)),
+            Ok(result) => result.map_err(|error| store_error(act, error.into())),
             Err(panic) => Err(NodeError::local(act, panic)),
         }
     }
@@ -197,5 +197,15 @@ impl Core {
             }
         }
         providers
+    }
+}
+
+/// The store's failures are local faults, but for what the person asked wrongly.
+fn store_error(act: &'static str, error: Box<dyn std::error::Error + Send + Sync>) -> NodeError {
+    match error.downcast_ref::<DatabaseError>() {
+        Some(DatabaseError::Cursor) => NodeError::Invalid(format!(
+            "cannot {act}: {error}; leave `after` out to begin at the start"
+        )),
+        _ => NodeError::local(act, error),
     }
 }

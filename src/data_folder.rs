@@ -200,6 +200,22 @@ impl DataFolder {
         }
     }
 
+    /// The device's secret key; made only at the first start: later a lost one is not replaced in
+    /// silence, since what a new one signs would not count.
+    ///
+    /// # Errors
+    /// When it is lost or damaged, or the system refuses.
+    pub fn device_key(&self) -> Result<SecretKey, FolderError> {
+        const FILE: &str = "device.key";
+        if self.identity()?.is_some() && !self.path.join(FILE).exists() {
+            return Err(FolderError::Damaged {
+                path: self.path.join(FILE),
+                what: "it is missing, and this node's identity names only that device".to_owned(),
+            });
+        }
+        self.secret_key(FILE)
+    }
+
     /// The random token in this file; made when there is none.
     ///
     /// # Errors
@@ -463,6 +479,14 @@ mod tests {
         fs::write(dir.path().join("device.key"), "zz").unwrap();
         assert!(matches!(
             folder.secret_key("device.key"),
+            Err(FolderError::Damaged { .. })
+        ));
+        fs::remove_file(dir.path().join("device.key")).unwrap();
+        folder.device_key().unwrap();
+        folder.set_identity(&IdentityId::of(b"identity")).unwrap();
+        fs::remove_file(dir.path().join("device.key")).unwrap();
+        assert!(matches!(
+            folder.device_key(),
             Err(FolderError::Damaged { .. })
         ));
         fs::write(dir.path().join("api-token"), "short").unwrap();

@@ -81,6 +81,18 @@ impl Follows {
         })
     }
 
+    /// Follows a space no longer.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn unfollow_space(&self, folder: &DataFolder, space: &SpaceId) -> Result<(), FolderError> {
+        self.change(folder, |state| {
+            state.spaces.remove(space);
+            state.named.remove(space);
+            state.threads.retain(|_, of| of != space);
+        })
+    }
+
     /// Follows one thread, without the rest of its space.
     ///
     /// # Errors

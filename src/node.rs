@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc, watch},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,8 +47,9 @@ use crate::{
 
 /// Everything has ended this long after a stop was asked for.
 pub const STOP: Duration = Duration::from_secs(8);
-/// What each of the later steps of stopping may take of it.
-const STEP: Duration = Duration::from_millis(1_500);
+/// What each of the later steps of stopping may take of it; the endpoint waits for its peers to
+/// acknowledge.
+const STEP: Duration = Duration::from_millis(3_500);
 
 /// Rows with media that may wait to be looked at.
 const ARRIVALS: usize = 4_096;
@@ -94,8 +96,10 @@ pub struct Node {
     url: String,
     recovery: Option<Recovery>,
     router: Router,
+    requests: JoinHandle<()>,
     cancel_requests: CancellationToken,
     cancel: CancellationToken,
+    failed: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -108,7 +112,7 @@ impl Node {
         let folder = DataFolder::open(&config.data)?;
         let listener = port::listen(config.http.listen).await?;
         let database = storage::open(&folder, &config).await?;
-        let device = folder.secret_key("device.key")?;
+        let device = folder.device_key()?;
         let (identity, recovery) = first_start(&folder, &database, &device).await?;
         let settings = settings(&config, &folder, &listener)?;
         let url = settings.base_url();
@@ -134,16 +138,27 @@ impl Node {
         );
         let (cancel, cancel_requests) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        tasks.spawn(driver.run(cancel.clone()));
-        tasks.spawn(
-            cancel
-                .clone()
-                .run_until_cancelled_owned(provider_service.run()),
-        );
-        tasks.spawn(flow::follow::run(Arc::clone(&core), cancel.clone()));
-        tasks.spawn(flow::fetch::run(Arc::clone(&core), cancel.clone()));
-        tasks.spawn(upkeep::run(Arc::clone(&core), cancel.clone()));
-        tasks.spawn(port::serve(listener, relay, app, cancel_requests.clone()));
+        let failed = CancellationToken::new();
+        let watch = |name, cancel: &CancellationToken| Watch {
+            name,
+            cancel: cancel.clone(),
+            failed: failed.clone(),
+        };
+        let serving = cancel
+            .clone()
+            .run_until_cancelled_owned(provider_service.run());
+        tasks.spawn(watch("exchange", &cancel).over(driver.run(cancel.clone())));
+        tasks.spawn(watch("provider", &cancel).over(async {
+            serving.await;
+        }));
+        let following = flow::follow::run(Arc::clone(&core), cancel.clone());
+        tasks.spawn(watch("follow", &cancel).over(following));
+        let fetching = flow::fetch::run(Arc::clone(&core), cancel.clone());
+        tasks.spawn(watch("fetch", &cancel).over(fetching));
+        let keeping = upkeep::run(Arc::clone(&core), cancel.clone());
+        tasks.spawn(watch("upkeep", &cancel).over(keeping));
+        let requests = port::serve(listener, relay, app, cancel_requests.clone());
+        let requests = tasks.spawn(watch("web server", &cancel_requests).over(requests));
         tasks.close();
         core.folder.announce(&Running {
             url: url.clone(),
@@ -156,10 +171,17 @@ impl Node {
             url,
             recovery,
             router,
+            requests,
             cancel_requests,
             cancel,
+            failed,
             tasks,
         })
+    }
+
+    /// Returns when a part of the node ended that should not have: the node must stop.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// URL of the web server.
@@ -200,6 +222,7 @@ impl Node {
         let Self {
             core,
             router,
+            requests,
             cancel_requests,
             cancel,
             tasks,
@@ -208,6 +231,8 @@ impl Node {
         core.folder.withdraw();
         let stopping = async {
             cancel_requests.cancel();
+            // What was acknowledged last is still announced.
+            step("open requests", async { drop(requests.await) }).await;
             cancel.cancel();
             step("background tasks", tasks.wait()).await;
             upkeep::remember_peers(&core);
@@ -235,6 +260,27 @@ impl Node {
         };
         if timeout(STOP, stopping).await.is_err() {
             tracing::warn!("the node was cut off while stopping; nothing acknowledged is lost");
+        }
+    }
+}
+
+/// Notices when a task ends by itself: a panic in one part must not leave half a node running.
+struct Watch {
+    name: &'static str,
+    cancel: CancellationToken,
+    failed: CancellationToken,
+}
+
+impl Watch {
+    async fn over(self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = tokio::spawn(task).await;
+        if !self.cancel.is_cancelled() {
+            tracing::error!(
+                part = self.name,
+                ?ended,
+                "a part of the node ended; stopping"
+            );
+            self.failed.cancel();
         }
     }
 }
@@ -368,9 +414,9 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let (serving, provider_service, provider) =
         Provider::new(&blobs, |_, _| true, ProviderLimits::default());
-    let gossip = Gossip::builder()
-        .max_message_size(limits::GOSSIP_BYTES + 96)
-        .spawn(network.endpoint.clone());
+    let message_bytes = limits::GOSSIP_BYTES + 96;
+    let gossip = Gossip::builder().max_message_size(message_bytes);
+    let gossip = gossip.spawn(network.endpoint.clone());
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
     let (driver, handle, sync) = gossip::net::Driver::new(
         network.endpoint.clone(),
@@ -386,7 +432,6 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         .accept(iroh_gossip::ALPN, gossip)
         .accept(gossip::net::ALPN, sync)
         .spawn();
-    let endpoint_secret = folder.secret_key("endpoint.key")?;
     let (arrivals, receiver) = mpsc::channel(ARRIVALS);
     let core = Arc::new(Core {
         follows: Follows::open(&folder)?,
@@ -394,7 +439,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
         provider,
         gossip: handle,
-        endpoint_secret,
+        endpoint_secret: folder.secret_key("endpoint.key")?,
         holdings: Mutex::new(Holdings::default()),
         wants: Mutex::new(Wants::default()),
         wants_changed: Notify::new(),

@@ -221,6 +221,22 @@ impl Replica for Ledger {
         })
     }
 
+    fn missing(&self, limit: usize) -> Result<gossip::Missing, ReplicaError> {
+        let found = self.read("list what is waited for", |reader| reader.missing(limit))?;
+        let mut missing = gossip::Missing::default();
+        for one in found {
+            match one {
+                Missing::Entry(id) | Missing::Payload(id) => missing.entries.push(id),
+                Missing::Device(identity, _) => missing.authorities.push(identity.space()),
+            }
+        }
+        missing.entries.sort_unstable();
+        missing.entries.dedup();
+        missing.authorities.sort_unstable();
+        missing.authorities.dedup();
+        Ok(missing)
+    }
+
     fn submit(
         &self,
         peer: EndpointKey,

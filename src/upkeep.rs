@@ -146,8 +146,11 @@ async fn flush(core: &Arc<Core>, flushed: &mut Option<(database::Counts, databas
     }
 }
 
-/// Accounts for what isn't the blob store's.
+/// Counts blobs, and accounts for what isn't the blob store's.
 async fn measure(core: &Arc<Core>) {
+    if let Ok(blobs) = core.blobs.list().await {
+        core.metrics.set(NodeGauge::Blobs, blobs.len() as u64);
+    }
     let (all, blobs) = (core.folder.path().to_owned(), core.folder.blobs());
     let measured =
         tokio::task::spawn_blocking(move || used_bytes(&all).saturating_sub(used_bytes(&blobs)));

@@ -45,6 +45,9 @@ pub enum CommandError {
     /// The node can't start.
     #[error("the node can't start: {0}")]
     Start(#[source] Box<dyn Error + Send + Sync>),
+    /// A part of the running node ended by itself.
+    #[error("the node stopped: a part of it ended unexpectedly; see the log, then start it again")]
+    Ended,
     /// The node refused.
     #[error("{}", .0.message)]
     Refused(ErrorDetail),
@@ -117,9 +120,11 @@ impl CommandError {
             Self::Refused(detail) => detail.code.exit_code(),
             Self::NotVerified(_) => NOT_VERIFIED,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
-            Self::Start(_) | Self::Connection { .. } | Self::Answer { .. } | Self::Io { .. } => {
-                FAILED
-            }
+            Self::Start(_)
+            | Self::Ended
+            | Self::Connection { .. }
+            | Self::Answer { .. }
+            | Self::Io { .. } => FAILED,
         }
     }
 
@@ -129,6 +134,7 @@ impl CommandError {
             Self::NoNode { .. } => "no_node",
             Self::Config(_) => "config",
             Self::Start(_) => "start",
+            Self::Ended => "ended",
             Self::Usage(_) => return api_name(ErrorCode::Invalid),
             Self::Refused(detail) => return api_name(detail.code),
             Self::NotVerified(_) => return api_name(ErrorCode::NotVerified),

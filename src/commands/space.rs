@@ -140,13 +140,15 @@ pub(super) async fn join(client: &Client, args: JoinArgs) -> Result<Outcome, Com
     let joined: Joined = client
         .call(Method::POST, "/api/v1/join", Some(&request))
         .await?;
-    let kind = match joined.kind {
-        JoinedKind::Space => "space",
-        JoinedKind::Thread => "thread",
-        JoinedKind::Identity => "identity",
+    let id = &joined.id;
+    let text = match joined.kind {
+        JoinedKind::Space => format!("following space {id}"),
+        JoinedKind::Thread => format!("following thread {id}"),
+        JoinedKind::Identity => format!("following identity {id}"),
+        JoinedKind::Node => format!(
+            "connected to node {id}\nto follow a board of it, join a ticket from the board's page \
+             or from `datt ticket --space ID` there"
+        ),
     };
-    Ok(Outcome::new(
-        format!("following {kind} {}", joined.id),
-        &joined,
-    ))
+    Ok(Outcome::new(text, &joined))
 }

@@ -68,7 +68,7 @@ fn describe(status: &Status, now_ms: u64) -> String {
     if let Some(skew_ms) = status.clock_skew_ms {
         lines.push(format!("clock     {skew_ms} ms off the peers' median"));
     }
-    let connected = status.peers.iter().filter(|peer| peer.connected).count();
+    let connected = status.connected;
     lines.push(format!(
         "peers     {connected} connected, {} known",
         status.peers.len()

@@ -26,11 +26,15 @@ pub(super) async fn run(flags: &Flags, json: bool) -> Result<Outcome, CommandErr
         node.recovery_shown()
             .map_err(|error| CommandError::Start(error.into()))?;
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let failed = tokio::select! {
+        _ = interrupt.recv() => false,
+        _ = terminate.recv() => false,
+        () = node.failed() => true,
+    };
     node.stop().await;
+    if failed {
+        return Err(CommandError::Ended);
+    }
     // All there is to say was said at the start.
     Ok(Outcome::new("", &()))
 }
@@ -39,9 +43,9 @@ fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, CommandError>
     signal(kind).map_err(CommandError::io("listen for", "signals"))
 }
 
-/// Ending the blob store's collection loop at shutdown is reported there as an error; real failures
-/// come back from the calls.
-const SILENCED: &str = "iroh_blobs::store::gc=off";
+/// Reports of libraries that say nothing a person can act on: the blob store's collection loop ends
+/// at shutdown, peers' connections end when they go. Real failures come back from the calls.
+const SILENCED: &str = "iroh_blobs::store::gc=off,iroh_gossip::net=error";
 
 fn log(directives: &str) -> Result<(), CommandError> {
     let filter = EnvFilter::try_new(format!("{directives},{SILENCED}")).map_err(|error| {

@@ -80,36 +80,44 @@ fn sign(
         .database
         .ingest(vec![incoming], time_ms, Durability::Durable)
         .map_err(|error| NodeError::local("store the entry", error))?;
-    match report.outcomes.first().map(|(_, outcome)| outcome) {
-        Some(Outcome::Valid | Outcome::Duplicate(_)) => Ok((id, report)),
-        Some(Outcome::Invalid(reason)) => Err(NodeError::Invalid(format!(
-            "the entry was not accepted: {reason}"
-        ))),
-        Some(Outcome::Refused(_)) => Err(NodeError::Busy {
-            what: "this identity's byte budget on this board is used up (budgets.author_bytes)"
-                .to_owned(),
-            retry_after_s: 3600,
-        }),
-        Some(Outcome::Disputed) => Err(NodeError::Conflict(
-            "this device's feed is forked: two nodes use the same device key; stop one of them, \
-             the posts after the fork are shown as disputed"
-                .to_owned(),
-        )),
-        Some(Outcome::Pending { .. }) => Err(NodeError::Conflict(format!(
+    match report.outcomes.first() {
+        Some((_, Outcome::Valid | Outcome::Duplicate(_))) => Ok((id, report)),
+        other => Err(no_effect(core, other.map(|(_, outcome)| outcome))),
+    }
+}
+
+/// Why an entry of this node's own does not count.
+fn no_effect(core: &Core, outcome: Option<&Outcome>) -> NodeError {
+    let why = match outcome {
+        Some(Outcome::Invalid(reason)) => {
+            return NodeError::Invalid(format!("the entry was not accepted: {reason}"));
+        }
+        Some(Outcome::Refused(_)) => {
+            return NodeError::Busy {
+                what: "this identity's byte budget on this board is used up (budgets.author_bytes)"
+                    .to_owned(),
+                retry_after_s: 3600,
+            };
+        }
+        Some(Outcome::Disputed) => {
+            "this device's feed is forked: two nodes use the same device key; stop one of them, the \
+             posts after the fork are shown as disputed"
+                .to_owned()
+        }
+        Some(Outcome::Pending { .. }) => format!(
             "the entry is stored, but does not count yet: something it rests on is not held here, \
              such as the grant of this node's device key ({}); was device.key replaced? Restore it \
              from a backup",
             core.device.public()
-        ))),
-        Some(Outcome::Held { .. }) => Err(NodeError::Conflict(
+        ),
+        Some(Outcome::Held { .. }) => {
             "the entry is stored, but does not count yet: it is dated too far ahead of this clock"
-                .to_owned(),
-        )),
-        Some(Outcome::Void | Outcome::Completed(_)) | None => Err(NodeError::Conflict(
-            "the entry is stored, but does not count: this device's right to write here has ended"
-                .to_owned(),
-        )),
-    }
+                .to_owned()
+        }
+        _ => "the entry is stored, but does not count: this device's right to write here has ended"
+            .to_owned(),
+    };
+    NodeError::Conflict(why)
 }
 
 fn prepare_error(error: PrepareError) -> NodeError {

@@ -22,6 +22,10 @@ use crate::{
 const PROGRESS: usize = 16;
 /// Problems that one verification lists.
 const PROBLEMS: usize = 1_000;
+/// How long peers are asked for a space of which only the id is known.
+const ASK: Duration = Duration::from_secs(8);
+/// How long joining waits for the first that comes from a ticket's node.
+const GREET: Duration = Duration::from_secs(3);
 /// Pause between progress messages.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -68,6 +72,7 @@ pub async fn status(core: &Arc<Core>, viewer: Viewer) -> Result<data::Status, No
         device: core.device.public().to_string(),
         offline: core.config.offline,
         uptime_ms: now_ms().saturating_sub(core.started_ms),
+        connected: stats.peers.values().filter(|peer| peer.up).count() as u64,
         peers,
         topics: stats.topics as u64,
         spaces: core.follows.spaces().len() as u64,
@@ -157,7 +162,41 @@ pub async fn join(core: &Arc<Core>, request: JoinRequest) -> Result<Joined, Node
         Some((space, Some(root), _)) => follow_thread(core, space, root, Vec::new()).await,
         // Not known yet: the peers that are connected are asked for a space of that name.
         Some((space, None, false)) => follow_space(core, space, Vec::new()).await,
-        None => follow_space(core, SpaceId::from(id), connected(core)).await,
+        None => follow_unknown(core, SpaceId::from(id)).await,
+    }
+}
+
+/// A space named by its id alone: followed if a connected peer knows it.
+async fn follow_unknown(core: &Arc<Core>, space: SpaceId) -> Result<Joined, NodeError> {
+    let joined = follow_space(core, space, connected(core)).await?;
+    if arrives(core, space.entry(), ASK).await? {
+        return Ok(joined);
+    }
+    core.follows
+        .unfollow_space(&core.folder, &space)
+        .map_err(|error| NodeError::local("forget the space", error))?;
+    let _ = core.gossip.unfollow(gossip::Follow::Space(space)).await;
+    Err(NodeError::NotFound(format!(
+        "no connected peer knows a space {space}; join it by a ticket, or connect to a node that \
+         holds it first"
+    )))
+}
+
+/// Waits until this entry is here.
+async fn arrives(core: &Arc<Core>, entry: EntryId, within: Duration) -> Result<bool, NodeError> {
+    let deadline = tokio::time::Instant::now() + within;
+    let mut events = core.events.subscribe();
+    loop {
+        let held = core.store("look for what was joined", move |database| {
+            database.has(&entry)
+        });
+        if held.await? {
+            return Ok(true);
+        }
+        match tokio::time::timeout_at(deadline, events.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(false),
+        }
     }
 }
 
@@ -185,13 +224,21 @@ async fn join_ticket(core: &Arc<Core>, ticket: Ticket) -> Result<Joined, NodeErr
     // The driver only ends when the node stops.
     let _ = core.gossip.add_peer(address.clone()).await;
     match (ticket.space, ticket.root) {
-        (Some(space), Some(root)) => follow_thread(core, space, root, vec![address]).await,
-        (Some(space), None) => follow_space(core, space, vec![address]).await,
-        (None, _) => Err(NodeError::Invalid(
-            "the ticket leads to a node, not to a board: it is connected now; join a board of it \
-             by a ticket from `datt ticket --space ID` there"
-                .to_owned(),
-        )),
+        // A page that opens right after this should find what was joined.
+        (Some(space), Some(root)) => {
+            let joined = follow_thread(core, space, root, vec![address]).await?;
+            arrives(core, root, GREET).await?;
+            Ok(joined)
+        }
+        (Some(space), None) => {
+            let joined = follow_space(core, space, vec![address]).await?;
+            arrives(core, space.entry(), GREET).await?;
+            Ok(joined)
+        }
+        (None, _) => Ok(Joined {
+            kind: JoinedKind::Node,
+            id: ticket.endpoint.to_string(),
+        }),
     }
 }
 

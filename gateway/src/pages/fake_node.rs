@@ -119,6 +119,7 @@ fn status() -> data::Status {
         device: "d".to_owned(),
         offline: true,
         uptime_ms: 0,
+        connected: 0,
         peers: Vec::new(),
         topics: 0,
         spaces: 1,

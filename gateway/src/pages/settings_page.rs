@@ -135,6 +135,10 @@ pub(super) async fn join(
             "This node keeps this thread now.",
         ),
         JoinedKind::Identity => (format!("/@{}", joined.id), "You follow this person now."),
+        JoinedKind::Node => (
+            "/node".to_owned(),
+            "Connected. To follow a board of that node, join a ticket from the board's page there.",
+        ),
     };
     Ok(flash::redirect(&path, &[notice.to_owned()]))
 }

@@ -68,7 +68,7 @@ async fn ask(node: &dyn Node) -> (Author, NodeChip) {
             NodeChip::default(),
         );
     };
-    let peers = status.peers.iter().filter(|peer| peer.connected).count() as u64;
+    let peers = status.connected;
     let chip = NodeChip {
         peers,
         offline: status.offline,

@@ -386,6 +386,8 @@ pub struct Status {
     pub offline: bool,
     /// Milliseconds since the start.
     pub uptime_ms: u64,
+    /// Peers connected now; strangers are told this number only.
+    pub connected: u64,
     /// Peers.
     pub peers: Vec<Peer>,
     /// Live gossip topics.

@@ -322,6 +322,7 @@ pub fn status() -> Status {
         device: "9f".repeat(32),
         offline: false,
         uptime_ms: 93 * HOUR,
+        connected: 2,
         peers: vec![peer("5e", true), peer("77", true), peer("c0", false)],
         topics: 12,
         spaces: 3,

@@ -38,11 +38,7 @@ impl NodePage<'_> {
     }
 
     fn connected(&self) -> u64 {
-        self.status
-            .peers
-            .iter()
-            .filter(|peer| peer.connected)
-            .count() as u64
+        self.status.connected
     }
 
     fn rtt(&self, ms: &f64) -> String {

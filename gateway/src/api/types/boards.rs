@@ -92,4 +92,6 @@ pub enum JoinedKind {
     Thread,
     /// A person or group.
     Identity,
+    /// A node: connected, nothing followed.
+    Node,
 }
