@@ -65,6 +65,20 @@ impl Author {
         }
     }
 
+    /// A new name, in the person's own space.
+    pub fn rename(&self, name: &str) -> Packet {
+        let payload = payload(name);
+        let header = Header {
+            identity: Some(self.id),
+            depth: 1,
+            parents: vec![self.id.entry()],
+            space: Some(self.id.space()),
+            table: "profile".to_owned(),
+            ..header(&self.secret, &payload)
+        };
+        sign(&self.secret, header, &payload)
+    }
+
     fn write(
         &self,
         space: SpaceId,

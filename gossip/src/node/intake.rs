@@ -1,11 +1,11 @@
 //! What comes over topics.
 
-use model::{EndpointKey, EntryId, SpaceId};
+use model::{EndpointKey, Entry, EntryId, SpaceId};
 
 use super::{Node, Output, Rumor, outflow::place};
 use crate::{
-    Channel, Digest, Event, Follow, HoldingOutcome, Outcome, Packet, Replica, ReplicaError, Scope,
-    bounds,
+    Channel, Digest, Event, Fingerprint, Follow, HoldingOutcome, Outcome, Packet, Replica,
+    ReplicaError, Scope, bounds,
     live::{Admission, Message},
     schedule::Plan,
     sync::digest_hash,
@@ -39,8 +39,11 @@ impl Node {
         self.heard(from, now_ms);
         match message {
             Message::Entries(packets) => {
-                let batch = packets.into_iter().map(|packet| (from, subject, packet));
-                self.incoming.extend(batch);
+                for packet in packets {
+                    if self.concerns(&packet, replica)? {
+                        self.incoming.push((from, subject, packet));
+                    }
+                }
                 if self.incoming.len() >= INCOMING {
                     self.submit(now_ms, replica)?;
                 }
@@ -58,6 +61,21 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// Authority entries are taken of spaces that are followed and of people that are known here:
+    /// others come with what they wrote.
+    fn concerns(&self, packet: &Packet, replica: &dyn Replica) -> Result<bool, ReplicaError> {
+        let Ok(entry) = Entry::decode(&packet.entry) else {
+            // For the replica to judge: it costs the topic something.
+            return Ok(true);
+        };
+        let header = entry.header();
+        let space = header.space.unwrap_or_else(|| SpaceId::from(entry.id()));
+        if header.root.is_some() || self.follows.iter().any(|follow| follow.space() == space) {
+            return Ok(true);
+        }
+        Ok(replica.authority_fingerprint(space)? != Fingerprint::EMPTY)
     }
 
     fn announced(
@@ -242,5 +260,10 @@ impl Node {
 /// The thread of an entry, if it is in one or begins one.
 fn thread_of(packet: &Packet, replica: &dyn Replica) -> Result<Option<Follow>, ReplicaError> {
     let place = place(packet, replica)?;
-    Ok(place.and_then(|(space, root, _)| Some(Follow::Thread { space, root: root? })))
+    Ok(place.and_then(|place| {
+        Some(Follow::Thread {
+            space: place.space,
+            root: place.root?,
+        })
+    }))
 }

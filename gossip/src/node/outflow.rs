@@ -15,6 +15,36 @@ use crate::{
 const ANNOUNCE_MS: u64 = 1_000;
 /// After a session it waits up to this long more, for others to say the same first, milliseconds.
 const ECHO_MS: u64 = 1_000;
+/// Messages about a person that go to the topics of boards within [`PERSONAL_MS`]; more are left to
+/// sync.
+const PERSONAL: u32 = 30;
+/// How long those count, milliseconds.
+const PERSONAL_MS: u64 = 60_000;
+/// Topics that such a message goes to.
+const PERSONAL_TOPICS: usize = 64;
+/// Threads of an unlisted space that are looked through for whether a person wrote there.
+const WROTE_THREADS: usize = 256;
+
+/// What was told of persons lately.
+#[derive(Debug, Default)]
+pub(super) struct Personal {
+    since_ms: u64,
+    messages: u32,
+}
+
+impl Personal {
+    /// Whether one more may go out.
+    fn take(&mut self, now_ms: u64) -> bool {
+        if now_ms.saturating_sub(self.since_ms) >= PERSONAL_MS {
+            *self = Self {
+                since_ms: now_ms,
+                messages: 0,
+            };
+        }
+        self.messages = self.messages.saturating_add(1);
+        self.messages <= PERSONAL
+    }
+}
 
 impl Node {
     pub(super) fn publish(
@@ -23,30 +53,54 @@ impl Node {
         now_ms: u64,
         replica: &dyn Replica,
     ) -> Result<(), ReplicaError> {
-        let mut places: BTreeMap<(SpaceId, Option<EntryId>), Vec<Packet>> = BTreeMap::new();
+        let mut places: BTreeMap<(SpaceId, Option<EntryId>, bool), Vec<Packet>> = BTreeMap::new();
         for packet in replica.packets(ids)?.into_iter().flatten() {
-            if let Some((space, root, begins)) = place(&packet, replica)? {
-                if let Some(root) = root {
+            if let Some(place) = place(&packet, replica)? {
+                let space = place.space;
+                if let Some(root) = place.root {
                     self.touch(Follow::Thread { space, root }, now_ms);
                     self.note_change(space, root, now_ms);
                 }
                 // Of a new thread nobody knows the topic yet.
-                let root = root.filter(|_| !begins);
-                places.entry((space, root)).or_default().push(packet);
+                let root = place.root.filter(|_| !place.begins);
+                let of_place = places.entry((space, root, place.personal)).or_default();
+                of_place.push(packet);
             }
         }
-        for ((space, root), packets) in places {
-            let followed = self.follows.iter().any(|follow| follow.space() == space);
-            let topics = if followed {
-                self.topics.route(space, root)
-            } else {
-                self.topics.spaces()
-            };
+        for ((space, root, personal), packets) in places {
+            let mut topics = self.topics.route(space, root);
+            let own = topics.len();
+            if personal {
+                topics.extend(self.topics_of_person(space, replica)?);
+            }
             for message in Message::of_entries(space, root, packets) {
-                self.broadcast(&topics, &message);
+                let all = personal && self.personal.take(now_ms);
+                let count = if all { topics.len() } else { own };
+                self.broadcast(&topics[..count], &message);
             }
         }
         Ok(())
+    }
+
+    /// Where those are who may know a person: the topics of other spaces, of unlisted ones only when
+    /// the person wrote there.
+    fn topics_of_person(
+        &self,
+        person: SpaceId,
+        replica: &dyn Replica,
+    ) -> Result<Vec<Follow>, ReplicaError> {
+        let mut topics = Vec::new();
+        for subject in self.topics.spaces() {
+            let space = subject.space();
+            if topics.len() == PERSONAL_TOPICS {
+                break;
+            }
+            let unlisted = self.unlisted.contains_key(&space) || replica.is_unlisted(space)?;
+            if space != person && (!unlisted || wrote_in(person, space, replica)?) {
+                topics.push(subject);
+            }
+        }
+        Ok(topics)
     }
 
     pub(super) fn announce_holdings(
@@ -118,19 +172,53 @@ impl Node {
     }
 }
 
-/// An entry's space and thread, and whether it is the thread's first post.
-pub(super) fn place(
-    packet: &Packet,
-    replica: &dyn Replica,
-) -> Result<Option<(SpaceId, Option<EntryId>, bool)>, ReplicaError> {
+/// Whether a person is among the authors of a space's newest threads.
+fn wrote_in(person: SpaceId, space: SpaceId, replica: &dyn Replica) -> Result<bool, ReplicaError> {
+    let mut digests = replica.digests(space)?;
+    digests.sort_by_key(|digest| std::cmp::Reverse((digest.last_ms, digest.root)));
+    for digest in digests.iter().take(WROTE_THREADS) {
+        let authors = replica.thread_authors(digest.root)?;
+        if authors.iter().any(|author| author.space() == person) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where an entry belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Its space.
+    pub space: SpaceId,
+    /// Its thread, as far as is known here.
+    pub root: Option<EntryId>,
+    /// Whether it is the thread's first post.
+    pub begins: bool,
+    /// Whether it is in its author's own space: a name, a device.
+    pub personal: bool,
+}
+
+/// An entry's place; none when it can't be read.
+pub(super) fn place(packet: &Packet, replica: &dyn Replica) -> Result<Option<Place>, ReplicaError> {
     let Ok(entry) = Entry::decode(&packet.entry) else {
         return Ok(None);
     };
     let header = entry.header();
     let space = header.space.unwrap_or_else(|| SpaceId::from(entry.id()));
     if header.root.is_some() {
-        return Ok(Some((space, header.root, false)));
+        return Ok(Some(Place {
+            space,
+            root: header.root,
+            begins: false,
+            personal: false,
+        }));
     }
     let begins = replica.digest(entry.id())?.is_some();
-    Ok(Some((space, begins.then_some(entry.id()), begins)))
+    let own = header.identity.is_none_or(|author| author.space() == space);
+    Ok(Some(Place {
+        space,
+        root: begins.then_some(entry.id()),
+        begins,
+        personal: own && !begins,
+    }))
 }

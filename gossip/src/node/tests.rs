@@ -11,7 +11,7 @@ use crate::{
     Digest, Event, Fingerprint, Follow, MemoryReplica, Packet, Replica, Scope, bounds,
     live::{Message, topic_of},
     schedule::{Ending, Plan, Start},
-    testing::Forum,
+    testing::{Author, Forum},
 };
 
 const NOW_MS: u64 = 1_000_000;
@@ -131,32 +131,81 @@ fn a_first_post_goes_to_the_space_and_replies_to_the_thread_once_someone_is_ther
     let mut forum = Forum::new(1, 0, 0);
     let mut bench = Bench::new(&forum, &forum.packets);
     let space = Follow::Space(forum.space);
-    let topics = |outputs: &[Output]| -> Vec<[u8; 32]> {
-        let topic = |output: &Output| match output {
-            Output::Broadcast { topic, .. } => Some(*topic),
-            _ => None,
-        };
-        outputs.iter().filter_map(topic).collect()
-    };
     let root = bench.replica.insert(forum.start(0)).unwrap();
     let outputs = bench.take(Input::Publish(vec![root]));
     let thread = Follow::Thread {
         space: forum.space,
         root,
     };
-    assert_eq!(topics(&outputs), [topic_of(&space)]);
+    assert_eq!(broadcasts(&outputs), [topic_of(&space)]);
     assert!(bench.node.topics().contains(&thread));
 
     let reply = bench.replica.insert(forum.reply(0, 0)).unwrap();
     let outputs = bench.take(Input::Publish(vec![reply]));
-    assert_eq!(topics(&outputs), [topic_of(&space)]);
+    assert_eq!(broadcasts(&outputs), [topic_of(&space)]);
     bench.near(thread, 9);
     let reply = bench.replica.insert(forum.reply(0, 0)).unwrap();
     let outputs = bench.take(Input::Publish(vec![reply]));
-    assert_eq!(topics(&outputs), [topic_of(&thread)]);
+    assert_eq!(broadcasts(&outputs), [topic_of(&thread)]);
     // Those who are not there hear the thread's digest, once.
     let outputs = bench.wait(4_000);
-    assert_eq!(topics(&outputs), [topic_of(&space)]);
+    assert_eq!(broadcasts(&outputs), [topic_of(&space)]);
+}
+
+fn broadcasts(outputs: &[Output]) -> Vec<[u8; 32]> {
+    let topic = |output: &Output| match output {
+        Output::Broadcast { topic, .. } => Some(*topic),
+        _ => None,
+    };
+    outputs.iter().filter_map(topic).collect()
+}
+
+#[test]
+fn a_new_name_goes_to_the_boards_at_once_and_is_taken_where_its_author_is_known() {
+    let forum = Forum::new(1, 1, 0);
+    let mut bench = Bench::new(&forum, &forum.packets);
+    let me = &forum.authors[0];
+    let own = Follow::Space(me.id.space());
+    bench.replica.follow(own);
+    bench.take(Input::Follow(own, Vec::new()));
+    let name = me.rename("Ada");
+    let id = bench.replica.insert(name.clone()).unwrap();
+    let outputs = bench.take(Input::Publish(vec![id]));
+    let board = Follow::Space(forum.space);
+    let expected = BTreeSet::from([topic_of(&own), topic_of(&board)]);
+    assert_eq!(BTreeSet::from_iter(broadcasts(&outputs)), expected);
+    let stranger = Author::new(77).rename("Eve");
+    let mut reader = Bench::new(&forum, &forum.packets);
+    let message = Message::Entries(vec![stranger.clone(), name]);
+    reader.receive(board, 9, &message);
+    assert!(reader.replica.lacking(&[id]).unwrap().is_empty());
+    assert!(!reader.replica.lacking(&[stranger.id()]).unwrap().is_empty());
+    // Who renames all the time is left to sync.
+    let mut told = 0;
+    for number in 0..100 {
+        let id = bench.replica.insert(me.rename(&number.to_string()));
+        let outputs = bench.take(Input::Publish(vec![id.unwrap()]));
+        let topics = broadcasts(&outputs);
+        told += usize::from(topics.contains(&topic_of(&board)));
+    }
+    assert!((1..40).contains(&told), "{told}");
+}
+
+#[test]
+fn a_new_name_goes_to_unlisted_spaces_only_where_its_author_wrote() {
+    let mut forum = Forum::new(1, 0, 0);
+    let mut bench = Bench::new(&forum, &forum.packets);
+    bench.replica.unlist(forum.space);
+    let publish = |bench: &mut Bench, name: Packet| {
+        let id = bench.replica.insert(name).unwrap();
+        broadcasts(&bench.take(Input::Publish(vec![id])))
+    };
+    let name = forum.authors[0].rename("Ada");
+    assert!(publish(&mut bench, name).is_empty());
+    bench.replica.insert(forum.start(0)).unwrap();
+    let name = forum.authors[0].rename("Bea");
+    let board = topic_of(&Follow::Space(forum.space));
+    assert_eq!(publish(&mut bench, name), [board]);
 }
 
 #[test]
