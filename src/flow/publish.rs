@@ -25,6 +25,7 @@ use crate::{
 /// # Errors
 /// When it breaks a rule, its media aren't held, or the store fails.
 pub async fn post(core: &Arc<Core>, mut new: NewPost) -> Result<Published, NodeError> {
+    body_fits(&new.body)?;
     let (space, root) = place(core, &mut new).await?;
     let link = new.url.as_deref().unwrap_or_default();
     if !link.is_empty() && views::text::address(link).is_none() {
@@ -78,6 +79,21 @@ pub async fn post(core: &Arc<Core>, mut new: NewPost) -> Result<Published, NodeE
         id: id.to_string(),
         availability: availability::of_post(core, id),
         warnings,
+    })
+}
+
+/// A text over the limit is refused for its size, before anything else is asked of it.
+///
+/// # Errors
+/// When it is too long.
+pub fn body_fits(body: &str) -> Result<(), NodeError> {
+    if body.len() <= limits::TEXT_BYTES {
+        return Ok(());
+    }
+    Err(NodeError::TooLarge {
+        what: "the text".to_owned(),
+        size_bytes: body.len() as u64,
+        limit_bytes: limits::TEXT_BYTES as u64,
     })
 }
 

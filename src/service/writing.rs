@@ -109,6 +109,7 @@ pub async fn revise(core: &Arc<Core>, post: EntryId, edit: Edit) -> Result<Writt
             "only its author may edit a post".to_owned(),
         ));
     }
+    flow::publish::body_fits(&edit.body)?;
     let row = rows::revision(post, &edit.body);
     let id = flow::sign::write(core, found.space, Some(found.root), "revise", row).await?;
     Ok(Written { id: id.to_string() })
