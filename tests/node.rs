@@ -236,9 +236,10 @@ impl Node {
         let said = self.run(&all)?;
         if said.code != 0 {
             bail!(
-                "datt {} ended with {}: {}",
+                "datt {} ended with {}: {}{}",
                 all.join(" "),
                 said.code,
+                said.stdout,
                 said.stderr
             );
         }

@@ -102,16 +102,7 @@ fn publish(node: &Node, media: &Fixtures) -> Result<(String, String)> {
         let file = file
             .to_str()
             .context("the target folder's name is not UTF-8")?;
-        node.json(&[
-            "post",
-            "--space",
-            space,
-            "--reply-to",
-            &thread,
-            "--media",
-            file,
-            words,
-        ])?;
+        node.json(&["post", "--reply-to", &thread, "--media", file, words])?;
     }
     node.json(&["vote", &thread, "up"])?;
     Ok((text(&board, "ticket")?.to_owned(), thread))
