@@ -26,11 +26,19 @@ pub struct HeldPost {
     pub blobs: Vec<BlobId>,
 }
 
+/// A statement as it is handed on.
+#[derive(Debug)]
+struct Statement {
+    endpoint: EndpointKey,
+    until_ms: u64,
+    bytes: Vec<u8>,
+}
+
 /// Everything about holdings; pure, the clock is handed in.
 #[derive(Debug, Default)]
 pub struct Holdings {
     book: HoldingsBook,
-    by_thread: BTreeMap<EntryId, VecDeque<(u64, Vec<u8>)>>,
+    by_thread: BTreeMap<EntryId, VecDeque<Statement>>,
     own: BTreeMap<EntryId, (HeldPost, u64)>,
 }
 
@@ -44,21 +52,33 @@ impl Holdings {
                 self.by_thread.pop_first();
             }
             let statements = self.by_thread.entry(root).or_default();
-            if !statements.iter().any(|(_, bytes)| bytes == holding.bytes()) {
+            if !statements.iter().any(|s| s.bytes == holding.bytes()) {
                 if statements.len() == PER_THREAD {
                     statements.pop_back();
                 }
-                statements.push_front((holding.until_ms(), holding.bytes().to_vec()));
+                statements.push_front(Statement {
+                    endpoint: holding.endpoint(),
+                    until_ms: holding.until_ms(),
+                    bytes: holding.bytes().to_vec(),
+                });
             }
         }
         fresh
     }
 
-    /// Live statements about a thread, newest first.
-    pub fn statements(&self, root: &EntryId, limit: usize, now_ms: u64) -> Vec<Vec<u8>> {
+    /// Live statements about a thread: a node's own first, then the newest.
+    pub fn statements(
+        &self,
+        root: &EntryId,
+        own: EndpointKey,
+        limit: usize,
+        now_ms: u64,
+    ) -> Vec<Vec<u8>> {
         let all = self.by_thread.get(root).into_iter().flatten();
-        let live = all.filter(|(until_ms, _)| *until_ms > now_ms);
-        live.take(limit).map(|(_, bytes)| bytes.clone()).collect()
+        let mut live: Vec<&Statement> = all.filter(|s| s.until_ms > now_ms).collect();
+        live.sort_by_key(|s| s.endpoint != own);
+        let first = live.into_iter().take(limit);
+        first.map(|s| s.bytes.clone()).collect()
     }
 
     /// Endpoints that hold an item in full.
@@ -155,8 +175,20 @@ mod tests {
         let said = Holding::sign(&secret, vec![Item::Post(post)], 0, 100).unwrap();
         assert_eq!(holdings.note(Some(root), &said, 1), [Item::Post(post)]);
         assert!(holdings.note(Some(root), &said, 1).is_empty());
-        assert_eq!(holdings.statements(&root, 9, 50), [said.bytes().to_vec()]);
-        assert!(holdings.statements(&root, 9, 100).is_empty());
-        assert_eq!(holdings.count(Item::Post(post), said.endpoint(), 50), 0);
+        let other = SecretKey::from_bytes(&[2; 32]);
+        let later = Holding::sign(&other, vec![Item::Post(post)], 1, 100).unwrap();
+        holdings.note(Some(root), &later, 1);
+        let handed_on = |own: &Holding, limit, now_ms| {
+            holdings.statements(&root, own.endpoint(), limit, now_ms)
+        };
+        let (said_bytes, later_bytes) = (said.bytes().to_vec(), later.bytes().to_vec());
+        assert_eq!(
+            handed_on(&said, 9, 50),
+            [said_bytes.clone(), later_bytes.clone()]
+        );
+        assert_eq!(handed_on(&said, 1, 50), [said_bytes]);
+        assert_eq!(handed_on(&later, 1, 50), [later_bytes]);
+        assert!(handed_on(&said, 9, 100).is_empty());
+        assert_eq!(holdings.count(Item::Post(post), said.endpoint(), 50), 1);
     }
 }

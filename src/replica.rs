@@ -297,7 +297,8 @@ impl Replica for Ledger {
         let Some(core) = self.core() else {
             return Ok(Vec::new());
         };
-        let statements = Core::lock(&core.holdings).statements(&root, limit, now_ms());
+        let own = core.network.id();
+        let statements = Core::lock(&core.holdings).statements(&root, own, limit, now_ms());
         Ok(statements)
     }
 

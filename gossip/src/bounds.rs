@@ -22,6 +22,10 @@ pub const SCOPE_ENTRIES: u64 = 65_536;
 pub const SET_ENTRIES: usize = 4_000_000;
 /// Holding statements in one frame and per scope.
 pub const HOLDINGS: usize = 64;
+/// Of those, about one thread at least, when there are many threads.
+pub const HOLDINGS_EACH: usize = 4;
+/// Bytes of holding statements in the scope of a whole space: beyond, no further thread begins.
+pub const HOLDINGS_BYTES: usize = 32 * 1024;
 /// Longest holding statement, bytes.
 pub const HOLDING_BYTES: usize = 2_048;
 /// Ids that may be asked for and not answered yet.

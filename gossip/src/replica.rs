@@ -332,7 +332,7 @@ pub trait Replica: Send + Sync + 'static {
     ) -> Result<Vec<Outcome>, ReplicaError>;
 
     /// At most `limit` live holding statements (bytes of [`model::Holding`]) about a thread's posts
-    /// and media, newest first.
+    /// and media, the node's own before others', then newest first.
     ///
     /// # Errors
     /// When the store fails.

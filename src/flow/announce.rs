@@ -1,9 +1,9 @@
 //! ingest → announce: entries to the topics they belong on, and statements of what is held.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use gossip::HoldingOutcome;
-use model::{EntryId, Holding, Item, limits};
+use model::{EntryId, Holding, Item, SpaceId, limits};
 
 use super::{fetch, publish};
 use crate::{
@@ -51,31 +51,42 @@ pub async fn posts_held(core: &Arc<Core>, posts: &[EntryId]) {
             return;
         }
     }
-    for (post, facts) in held {
-        state(core, post, facts).await;
-    }
+    state(core, held).await;
 }
 
-async fn state(core: &Arc<Core>, post: EntryId, held: HeldPost) {
+/// Signs and gossips that posts are held, those of a thread together.
+async fn state(core: &Arc<Core>, held: Vec<(EntryId, HeldPost)>) {
     let time_ms = now_ms();
-    if !Core::lock(&core.holdings).hold(post, held.clone(), time_ms) {
-        return;
-    }
-    let mut items = vec![Item::Post(post)];
-    items.extend(held.blobs.iter().map(|blob| Item::Blob(*blob)));
-    items.truncate(limits::HOLDING_ITEMS);
-    let until_ms = Holdings::until_ms(time_ms);
-    let statement = match Holding::sign(&core.endpoint_secret, items, time_ms, until_ms) {
-        Ok(statement) => statement,
-        Err(error) => {
-            tracing::warn!(%post, %error, "cannot state what is held");
-            return;
+    let mut threads: BTreeMap<(SpaceId, EntryId), Vec<Vec<Item>>> = BTreeMap::new();
+    for (post, held) in held {
+        if Core::lock(&core.holdings).hold(post, held.clone(), time_ms) {
+            let mut items = vec![Item::Post(post)];
+            items.extend(held.blobs.iter().map(|blob| Item::Blob(*blob)));
+            items.truncate(limits::HOLDING_ITEMS);
+            let of_thread = threads.entry((held.space, held.root)).or_default();
+            match of_thread.last_mut() {
+                Some(last) if last.len() + items.len() <= limits::HOLDING_ITEMS => {
+                    last.extend(items);
+                }
+                _ => of_thread.push(items),
+            }
         }
-    };
-    Core::lock(&core.holdings).note(Some(held.root), &statement, time_ms);
-    let statements = vec![(Some(held.root), statement.bytes().to_vec())];
-    if let Err(error) = core.gossip.announce_holdings(held.space, statements).await {
-        tracing::debug!(%error, "holding not announced");
+    }
+    let until_ms = Holdings::until_ms(time_ms);
+    for ((space, root), lists) in threads {
+        let mut statements = Vec::new();
+        for items in lists {
+            match Holding::sign(&core.endpoint_secret, items, time_ms, until_ms) {
+                Ok(statement) => {
+                    Core::lock(&core.holdings).note(Some(root), &statement, time_ms);
+                    statements.push((Some(root), statement.bytes().to_vec()));
+                }
+                Err(error) => tracing::warn!(%root, %error, "cannot state what is held"),
+            }
+        }
+        if let Err(error) = core.gossip.announce_holdings(space, statements).await {
+            tracing::debug!(%error, "holding not announced");
+        }
     }
 }
 
@@ -112,13 +123,15 @@ async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<(HeldPost, bool
 /// Renews statements whose time is half over, for as long as they are still true.
 pub async fn renew(core: &Arc<Core>) {
     let due = Core::lock(&core.holdings).due(now_ms());
+    let mut still = Vec::new();
     for (post, _) in due {
         if held_in_full(core, post).await.is_some() {
-            post_held(core, post).await;
+            still.push(post);
         } else {
             Core::lock(&core.holdings).unhold(&post);
         }
     }
+    posts_held(core, &still).await;
 }
 
 /// Takes a peer's statement; media that we want and it has are tried at once.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use model::{EndpointKey, EntryId};
+use model::{EndpointKey, EntryId, SpaceId};
 
 use super::{
     Frame, Hello, PeerFault, SessionError, VERSION,
@@ -48,24 +48,33 @@ impl Desk {
         self.outbox.push_back(frame);
     }
 
-    /// Statements about a scope's threads, for the peer.
+    /// Statements about a scope's threads, for the peer; of a whole space about its newest. They go
+    /// out even when the sets agree: a peer that was off has forgotten who holds what.
     pub fn send_holdings(
         &mut self,
         scope: &Scope,
         replica: &dyn Replica,
     ) -> Result<(), SessionError> {
-        let Scope::Threads { roots, .. } = scope else {
-            return Ok(());
+        let (roots, each, most_bytes) = match scope {
+            Scope::Threads { roots, .. } => (roots.clone(), bounds::HOLDINGS, usize::MAX),
+            Scope::Digests(space) => {
+                let roots = newest(*space, replica)?;
+                let each = (bounds::HOLDINGS / roots.len().max(1)).max(bounds::HOLDINGS_EACH);
+                (roots, each, bounds::HOLDINGS_BYTES)
+            }
+            Scope::Authorities(_) | Scope::Entries => return Ok(()),
         };
-        let mut statements = Vec::new();
+        let (mut statements, mut bytes) = (Vec::new(), 0);
         for root in roots {
-            let room = bounds::HOLDINGS - statements.len();
-            if room == 0 {
+            let room = each.min(bounds::HOLDINGS - statements.len());
+            if room == 0 || bytes >= most_bytes {
                 break;
             }
-            let mut more = replica.holdings(*root, room)?;
+            let mut more = replica.holdings(root, room)?;
             more.retain(|statement| statement.len() <= bounds::HOLDING_BYTES);
-            statements.extend(more.into_iter().take(room));
+            more.truncate(room);
+            bytes += more.iter().map(Vec::len).sum::<usize>();
+            statements.extend(more);
         }
         if !statements.is_empty() {
             self.send(Frame::Holdings { statements });
@@ -80,6 +89,15 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// The threads of a space that something happened in last.
+fn newest(space: SpaceId, replica: &dyn Replica) -> Result<Vec<EntryId>, SessionError> {
+    let digests = replica.digests(space)?;
+    let mut threads: Vec<_> = digests.iter().map(|d| (d.last_ms, d.root)).collect();
+    threads.sort_unstable_by(|a, b| b.cmp(a));
+    threads.truncate(bounds::HOLDINGS);
+    Ok(threads.into_iter().map(|(_, root)| root).collect())
 }
 
 #[derive(Debug)]

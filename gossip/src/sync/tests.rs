@@ -224,6 +224,33 @@ fn holdings_travel_both_ways() {
     assert_eq!(all(&a), all(&b));
 }
 
+#[test]
+fn who_forgot_who_holds_what_hears_it_though_the_spaces_agree() {
+    let forum = Forum::new(1, 200, 0);
+    let (a, b) = split(&forum, |_| true, |_| true);
+    let statement = |seed: u8, root: &EntryId| {
+        let secret = SecretKey::from_bytes(&[seed; 32]);
+        let items = vec![model::Item::Post(*root)];
+        let holding = Holding::sign(&secret, items, 1, 2).unwrap();
+        holding.bytes().to_vec()
+    };
+    for root in &forum.roots {
+        for seed in 1..9 {
+            b.receive_holding(&statement(seed, root)).unwrap();
+        }
+    }
+    a.receive_holding(&statement(9, &forum.roots[199])).unwrap();
+    let run = sync(&a, &b, Scope::space(forum.space));
+    let heard = |news: &[News]| {
+        let holding = |n: &&News| matches!(n, News::Holding(_));
+        news.iter().filter(holding).count()
+    };
+    assert_eq!((heard(&run.ours), heard(&run.theirs)), (64, 1));
+    let of = |root: usize| a.holdings(forum.roots[root], 99).unwrap().len();
+    assert_eq!((of(199), of(184), of(0)), (5, 4, 0), "the newest threads");
+    assert!(run.bytes < 16_000, "{}", run.bytes);
+}
+
 /// What a session answers to frames written by hand.
 fn faults(frames: &[Frame], role: Session) -> PeerFault {
     let forum = Forum::new(1, 1, 4);
