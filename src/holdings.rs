@@ -49,7 +49,7 @@ impl Holdings {
         let live = holding.until_ms() > now_ms;
         if let Some(root) = root.filter(|_| live) {
             if self.by_thread.len() >= THREADS && !self.by_thread.contains_key(&root) {
-                self.by_thread.pop_first();
+                self.forget_oldest_thread();
             }
             let statements = self.by_thread.entry(root).or_default();
             if !statements.iter().any(|s| s.bytes == holding.bytes()) {
@@ -79,6 +79,17 @@ impl Holdings {
         live.sort_by_key(|s| s.endpoint != own);
         let first = live.into_iter().take(limit);
         first.map(|s| s.bytes.clone()).collect()
+    }
+
+    /// The thread of which nothing was stated for longest makes room.
+    fn forget_oldest_thread(&mut self) {
+        let newest = |statements: &VecDeque<Statement>| {
+            statements.front().map_or(0, |newest| newest.until_ms)
+        };
+        let oldest = self.by_thread.iter().min_by_key(|(_, of)| newest(of));
+        if let Some(oldest) = oldest.map(|(root, _)| *root) {
+            self.by_thread.remove(&oldest);
+        }
     }
 
     /// Endpoints that hold an item in full.

@@ -10,6 +10,7 @@ use gateway::{
 use model::{BlobId, EntryId, SpaceId};
 use views::data;
 
+use super::blobs::ADDED;
 use crate::{
     clock::now_ms,
     core::Core,
@@ -221,7 +222,11 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         .pins
         .remove(&core.folder, &id)
         .map_err(|error| NodeError::local("take the pin back", error))?;
-    if removed.is_none() {
+    let added = match id.parse() {
+        Ok(blob) => release_added(core, blob).await?,
+        Err(_) => false,
+    };
+    if removed.is_none() && !added {
         return Err(NodeError::NotFound(format!(
             "{id} is not pinned; `datt pins` lists what is"
         )));
@@ -235,4 +240,16 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         .collect()
         .await
         .map_err(|error| NodeError::local("collect what nobody keeps", error))
+}
+
+/// A file that was only added, or uploaded and never posted, is kept like a pin until it is unpinned.
+async fn release_added(core: &Arc<Core>, blob: BlobId) -> Result<bool, NodeError> {
+    let failed = |error| NodeError::local("release the added file", error);
+    let added = Keep::pin(ADDED);
+    let kept = core.blobs.kept().await.map_err(failed)?;
+    if !kept.get(&blob).is_some_and(|why| why.contains(&added)) {
+        return Ok(false);
+    }
+    core.blobs.release(blob, &added).await.map_err(failed)?;
+    Ok(true)
 }

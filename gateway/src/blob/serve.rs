@@ -27,6 +27,7 @@ use crate::{
 
 /// About eleven months, as public IPFS gateways say for what never changes.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=29030400, immutable");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=29030400, immutable");
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 const ANYONE: HeaderValue = HeaderValue::from_static("*");
 const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
@@ -73,7 +74,12 @@ pub async fn ipfs(
     } else {
         Err(malformed(&cid))
     };
-    share(answer.unwrap_or_else(IntoResponse::into_response))
+    let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
+    // What only its owner may see must not stay in a cache that others share.
+    if viewer.is_owner() && answer.headers().get(header::CACHE_CONTROL) == Some(&IMMUTABLE) {
+        answer.headers_mut().insert(header::CACHE_CONTROL, PRIVATE);
+    }
+    share(answer)
 }
 
 /// Answers a cross-origin preflight: anyone may read, nobody with credentials.
