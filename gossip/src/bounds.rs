@@ -12,6 +12,8 @@ pub const FRAME_IDS: usize = 2_048;
 pub const FRAME_PACKETS: usize = 1_024;
 /// Authority fingerprints in one frame, and authority logs in one scope.
 pub const AUTHORITIES: usize = 1_024;
+/// Authority fingerprints that a scope rests on: the space's and those of all authors in its threads.
+pub const SCOPE_AUTHORITIES: usize = 128 * AUTHORITIES;
 /// Digests in one frame.
 pub const FRAME_DIGESTS: usize = 1_024;
 /// Threads in one scope.

@@ -19,6 +19,8 @@ use crate::{
 
 /// Frames that wait on each side of a session.
 const FRAMES: usize = 4;
+/// Frames that one turn takes, though the reader refills meanwhile.
+const TURN_FRAMES: usize = 2 * FRAMES;
 /// How often a silent peer is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -108,14 +110,15 @@ impl Turns {
         }
     }
 
-    /// Whatever came meanwhile: one turn does for all.
+    /// What came meanwhile: one turn does for all, but not for what comes while it is taken.
     fn take_waiting(&mut self, received: &mut Vec<Vec<u8>>) -> Result<(), PeerFault> {
-        loop {
+        while received.len() < TURN_FRAMES {
             match self.from_reader.try_recv() {
                 Ok(frame) => received.push(frame?),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        Ok(())
     }
 
     /// Hands frames to the session and takes as many from it as the writer has room for.

@@ -128,7 +128,7 @@ impl Responder {
             let ours = outline::authorities(&scope, replica)?;
             if outline::of_authorities(&ours) != theirs {
                 desk.send(Frame::Opened(Answer::Authorities));
-                let list: Vec<_> = ours.into_iter().collect();
+                let list: Vec<_> = ours.into_iter().take(bounds::SCOPE_AUTHORITIES).collect();
                 let chunks = list.chunks(bounds::AUTHORITIES);
                 let last = chunks.len().saturating_sub(1);
                 for (place, chunk) in chunks.enumerate() {

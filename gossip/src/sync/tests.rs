@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use model::{EndpointKey, EntryId, Holding, SecretKey};
+use model::{EndpointKey, EntryId, Holding, SecretKey, SpaceId};
 
 use super::{Answer, Frame, Hello, News, PeerFault, Session, SessionError, VERSION};
 use crate::{
@@ -450,6 +450,43 @@ fn lies_are_told_apart() {
         }
         assert_eq!(found, expected);
         assert_eq!(found.is_lie(), !matches!(found, PeerFault::Version { .. }));
+    }
+}
+
+#[test]
+fn authority_logs_without_end_are_a_flood() {
+    let hello = Frame::Hello(Hello {
+        version: VERSION,
+        capabilities: 0,
+        clock_ms: 0,
+    });
+    let session = || Session::initiate(key(2), vec![Scope::space(SpaceId::of(b"s"))], 0);
+    let list = |turn: usize| Frame::Authorities {
+        list: (0..bounds::AUTHORITIES)
+            .map(|place| {
+                let mut id = [0; 32];
+                let number = (turn * bounds::AUTHORITIES + place) as u64;
+                id[..8].copy_from_slice(&number.to_be_bytes());
+                (SpaceId::from_bytes(id), Fingerprint::EMPTY)
+            })
+            .collect(),
+        more: true,
+    };
+    let begin = [hello, Frame::Opened(Answer::Authorities)];
+    let endless = (0..200).map(list);
+    let frames: Vec<Frame> = begin.iter().cloned().chain(endless).collect();
+    let flood = PeerFault::Flood {
+        what: "authority fingerprints",
+    };
+    assert_eq!(faults(&frames, session()), flood);
+    let empty = Frame::Authorities {
+        list: Vec::new(),
+        more: true,
+    };
+    for again in [list(0), empty] {
+        let frames = [&begin[..], &[list(0), again]].concat();
+        let fault = faults(&frames, session());
+        assert!(matches!(fault, PeerFault::BrokenFrame { .. }), "{fault}");
     }
 }
 
