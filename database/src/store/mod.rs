@@ -142,7 +142,7 @@ impl Tree {
     }
 
     /// Bounds within the tree as bounds of the one map on disk.
-    pub(crate) fn span(self, bounds: Bounds<'_>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    pub(crate) fn span(self, bounds: Bounds<'_>) -> Span {
         let lower = match bounds.0 {
             Bound::Unbounded => Bound::Included(vec![self as u8]),
             Bound::Included(key) => Bound::Included(self.prefixed(key)),
@@ -157,8 +157,11 @@ impl Tree {
     }
 }
 
+/// Bounds of the one map on disk.
+type Span = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// Whether an interval of an ordered map can hold anything; maps panic on inverted ones.
-pub(crate) fn is_span(span: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+pub(crate) fn is_span(span: &Span) -> bool {
     match span {
         (Bound::Included(a), Bound::Included(b)) => a <= b,
         (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a < b,
@@ -184,10 +187,13 @@ pub enum Durability {
     Relaxed,
 }
 
+/// A key as it lies on disk and its new value, or none to remove it.
+type Write = (Vec<u8>, Option<Vec<u8>>);
+
 /// Writes over any trees that happen together or not at all. A later write to a key wins.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    writes: Vec<Write>,
 }
 
 impl Batch {
@@ -216,11 +222,11 @@ impl Batch {
         self.writes.len()
     }
 
-    pub(crate) fn writes(&self) -> &[(Vec<u8>, Option<Vec<u8>>)] {
+    pub(crate) fn writes(&self) -> &[Write] {
         &self.writes
     }
 
-    pub(crate) fn into_writes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    pub(crate) fn into_writes(self) -> Vec<Write> {
         self.writes
     }
 }
