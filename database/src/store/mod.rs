@@ -3,8 +3,11 @@
 //! One ordered map of bytes, split into [`Tree`]s by the first byte of the key, so that every
 //! backend keeps a single table and a batch over many trees is one write.
 
+#[cfg(test)]
+mod full_disk;
 mod memory;
 mod redb;
+mod room;
 mod sled;
 #[cfg(test)]
 mod suite;
@@ -222,6 +225,12 @@ impl Batch {
         self.writes.len()
     }
 
+    /// Bytes of its keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.writes.iter().map(|(k, v)| k.len() + value(v)).sum()
+    }
+
     pub(crate) fn writes(&self) -> &[Write] {
         &self.writes
     }
@@ -343,6 +352,14 @@ pub enum StoreError {
     /// No room left.
     #[error("the disk is full: {path} can't grow; free some space, nothing acknowledged is lost")]
     DiskFull {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The disk failed before, and the store is being opened again.
+    #[error("{act} {path} failed: it is being opened again after an error of the disk; try again")]
+    Reopening {
+        /// What was tried.
+        act: &'static str,
         /// The file or folder.
         path: PathBuf,
     },
