@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     reader::Counts,
     record::{Num, Shown, decode, encode, num_at_end, num_key},
     store::{Batch, Durability, Store, Tree},
-    txn::{Finished, Txn},
+    txn::{COUNTERS, Counters, Finished, RESERVED, Txn, reserved_events, scan_with},
 };
 
 /// Format of entries, payloads and what else can't be derived.
@@ -67,7 +68,19 @@ impl Database {
             Some((_, derived)) if derived < DERIVED_FORMAT => database.rebuild(u64::MAX)?,
             Some(_) => {}
         }
+        database.skip_lost_events()?;
         Ok(database)
+    }
+
+    /// Events go on behind all numbers that may have been given before a crash.
+    fn skip_lost_events(&self) -> Result<(), DatabaseError> {
+        let mut txn = self.begin(0)?;
+        let reserved = reserved_events(&txn)?;
+        if txn.counters.last_event >= reserved {
+            return Ok(());
+        }
+        txn.counters.last_event = reserved;
+        self.commit(txn, Durability::Durable).map(|_| ())
     }
 
     fn mark_format(&self, derived: u32) -> Result<(), DatabaseError> {
@@ -108,10 +121,16 @@ impl Database {
         durability: Durability,
     ) -> Result<IngestReport, DatabaseError> {
         let Finished {
+            reserves,
             batch,
             report,
             spaces,
         } = txn.finish()?;
+        let durability = if reserves {
+            Durability::Durable
+        } else {
+            durability
+        };
         self.store.commit(batch, durability)?;
         if !spaces.is_empty() {
             let mut known = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,15 +202,18 @@ impl Database {
         let _writer = self.lock();
         let mut txn = self.begin(now_ms)?;
         let due_ms = now_ms.saturating_add(model::limits::FUTURE_HOLD_MS);
-        for key in txn.keys(Tree::Held, &[], false, usize::MAX)? {
+        let mut due = Vec::new();
+        scan_with(&txn, Tree::Held, &[], None, false, &mut |key, _| {
             let time_ms = key
                 .first_chunk()
                 .map_or(0, |bytes| u64::from_be_bytes(*bytes));
             if time_ms > due_ms {
-                break;
+                return ControlFlow::Break(());
             }
-            txn.queue.extend(num_at_end(&key));
-        }
+            due.extend(num_at_end(key));
+            ControlFlow::Continue(())
+        })?;
+        txn.queue.extend(due);
         if txn.queue.is_empty() {
             return Ok(IngestReport::default());
         }
@@ -236,12 +258,24 @@ impl Database {
         self.commit(txn, Durability::Durable).map(|_| ())
     }
 
-    /// Brings relaxed batches to disk.
+    /// Brings relaxed batches to disk. Event numbers then go on without a gap.
     ///
     /// # Errors
     /// When they can't be written.
     pub fn flush(&self) -> Result<(), DatabaseError> {
         let _writer = self.lock();
+        let view = self.store.view()?;
+        let reserved = reserved_events(&*view)?;
+        let counters: Option<Counters> = match view.get(Tree::System, COUNTERS)? {
+            Some(bytes) => Some(decode("counters", &bytes)?),
+            None => None,
+        };
+        drop(view);
+        if let Some(counters) = counters.filter(|counters| counters.last_event < reserved) {
+            let mut batch = Batch::default();
+            batch.put(Tree::System, RESERVED, encode(&counters.last_event));
+            self.store.commit(batch, Durability::Durable)?;
+        }
         Ok(self.store.flush()?)
     }
 

@@ -7,7 +7,7 @@ use crate::{
     gate::Arrival,
     record::{Num, Record, decode, num_at_end, num_key},
     store::{Batch, Durability, Store, Tree, View},
-    txn::{COUNTERS, Counters, scan_with},
+    txn::{COUNTERS, Counters, RESERVED, scan_with},
 };
 
 /// Entries replayed in one batch.
@@ -68,6 +68,7 @@ impl Database {
         };
         let mut batch = Batch::default();
         batch.put(Tree::System, COUNTERS, crate::record::encode(&counters));
+        batch.del(Tree::System, RESERVED);
         Ok(self.store.commit(batch, Durability::Relaxed)?)
     }
 

@@ -36,6 +36,11 @@ pub(crate) struct Counters {
 }
 
 pub(crate) const COUNTERS: &[u8] = b"counters";
+/// Number up to which events may be numbered before the next durable commit. After a crash that
+/// took relaxed batches along, numbers go on behind it: none is given to two events.
+pub(crate) const RESERVED: &[u8] = b"reserved events";
+/// Event numbers reserved at once.
+const RESERVE: u64 = 10_000;
 
 /// State of a scope, in the tree of the same name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +75,7 @@ pub(crate) struct Txn<'a> {
     pub(crate) fresh: BTreeMap<Num, Fresh>,
     pub(crate) queue: BTreeSet<Num>,
     pub(crate) counters: Counters,
+    reserved: u64,
     pub(crate) report: IngestReport,
     pub(crate) options: Options,
     pub(crate) now_ms: u64,
@@ -89,6 +95,7 @@ impl<'a> Txn<'a> {
                 ..Counters::default()
             },
         };
+        let reserved = reserved_events(&*base)?;
         Ok(Self {
             base,
             overlay: Overlay::default(),
@@ -101,6 +108,7 @@ impl<'a> Txn<'a> {
             fresh: BTreeMap::new(),
             queue: BTreeSet::new(),
             counters,
+            reserved,
             report: IngestReport::default(),
             options,
             now_ms,
@@ -292,7 +300,13 @@ impl<'a> Txn<'a> {
         }
         let counters = encode(&self.counters);
         self.put(Tree::System, COUNTERS, counters);
+        let reserves = self.counters.last_event > self.reserved;
+        if reserves {
+            let reserved = self.counters.last_event.saturating_add(RESERVE);
+            self.put(Tree::System, RESERVED, encode(&reserved));
+        }
         Ok(Finished {
+            reserves,
             batch: self.overlay.into_batch(),
             report: self.report,
             spaces: self.spaces,
@@ -332,9 +346,19 @@ impl<'a> Txn<'a> {
 
 /// A batch ready to be written.
 pub(crate) struct Finished {
+    /// It reserves event numbers: it must be durable before anyone sees one.
+    pub(crate) reserves: bool,
     pub(crate) batch: Batch,
     pub(crate) report: IngestReport,
     pub(crate) spaces: BTreeMap<SpaceId, Arc<SpaceInfo>>,
+}
+
+/// The number up to which events may be numbered.
+pub(crate) fn reserved_events(view: &dyn View) -> Result<u64, DatabaseError> {
+    match view.get(Tree::System, RESERVED)? {
+        Some(bytes) => decode("number", &bytes),
+        None => Ok(0),
+    }
 }
 
 /// The row of payload bytes that were checked when they came in; none when they are unreadable.
