@@ -131,8 +131,8 @@ fn requests_that_make_no_sense() -> Result<()> {
             "POST",
             "/api/v1/posts".to_owned(),
             post(json!({"title": long(301)})),
-            413,
-            "too_large",
+            400,
+            "invalid",
         ),
         (
             "POST",
@@ -187,8 +187,8 @@ fn requests_that_make_no_sense() -> Result<()> {
             "POST",
             "/api/v1/spaces".to_owned(),
             json!({"title": long(101)}),
-            413,
-            "too_large",
+            400,
+            "invalid",
         ),
         (
             "PUT",
