@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{Batch, Durability, RedbStore, Store, StoreError, Tree};
+use super::{Batch, Durability, RedbStore, SledStore, Store, StoreError, Tree};
 
 const CACHE: usize = 1 << 20;
 
@@ -104,4 +104,9 @@ fn fills_up_and_goes_on(open: impl Fn(&Path) -> Box<dyn Store>) {
 #[test]
 fn redb_goes_on_after_a_full_disk() {
     fills_up_and_goes_on(|path| Box::new(RedbStore::open(path, CACHE).unwrap()));
+}
+
+#[test]
+fn sled_goes_on_after_a_full_disk() {
+    fills_up_and_goes_on(|path| Box::new(SledStore::open(path, CACHE as u64).unwrap()));
 }

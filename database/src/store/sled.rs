@@ -2,6 +2,8 @@
 //!
 //! sled has no snapshots: a view holds a reader lock, and the one writer waits for it. Views are
 //! therefore dropped after each query.
+//!
+//! sled waits for ever once the disk has failed a write of it, so each commit asks for room first.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +12,9 @@ use std::{
 
 use sled::{Config, Db, IVec, Mode};
 
-use super::{Batch, Bounds, Durability, Store, StoreError, Tree, View, Visit, guarded, is_span};
+use super::{
+    Batch, Bounds, Durability, Store, StoreError, Tree, View, Visit, guarded, is_span, room,
+};
 
 /// A sled folder.
 pub struct SledStore {
@@ -32,6 +36,7 @@ impl SledStore {
             });
         }
         guarded(path, || {
+            room::clear(path);
             let db = Config::new()
                 .path(path)
                 .cache_capacity(cache_bytes)
@@ -111,6 +116,7 @@ impl Store for SledStore {
 
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
         guarded(&self.path, || {
+            room::probe(&self.path, batch.bytes())?;
             let mut writes = sled::Batch::default();
             for (key, value) in batch.into_writes() {
                 match value {
