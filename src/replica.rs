@@ -13,7 +13,7 @@ use gossip::{
     Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
     ReplicaError,
 };
-use model::{EndpointKey, EntryId, Holding, IdentityId, SpaceId};
+use model::{EndpointKey, Entry, EntryId, Holding, IdentityId, SpaceId, Verified};
 
 use crate::{clock::now_ms, core::Core, flow};
 
@@ -32,7 +32,7 @@ pub struct Ledger {
     refused: Mutex<Refused>,
 }
 
-/// Entries that an author's used-up budget kept out, so that they aren't downloaded at every sync.
+/// Entries that a used-up budget kept out, so that they aren't downloaded at every sync.
 #[derive(Default)]
 struct Refused {
     until_ms: BTreeMap<EntryId, u64>,
@@ -77,6 +77,22 @@ impl Ledger {
 
     fn core(&self) -> Option<Arc<Core>> {
         self.core.get().and_then(Weak::upgrade)
+    }
+
+    /// Whether an entry that nobody asked for is taken: of boards followed for some threads only
+    /// those threads, and the boards' own rows.
+    fn is_wanted(&self, entry: &Entry<Verified>) -> Result<bool, ReplicaError> {
+        let header = entry.header();
+        let Some(space) = header.space else {
+            return Ok(true);
+        };
+        if let Some(root) = header.root {
+            return self.wants_thread(space, root);
+        }
+        let found = self.read("read a space", |reader| reader.space(&space))?;
+        let is_authority =
+            found.is_some_and(|info| info.is_identity || info.schema.is_authority(&header.table));
+        Ok(is_authority || self.wants_thread(space, entry.id())?)
     }
 
     fn read<T>(
@@ -260,6 +276,11 @@ impl Replica for Ledger {
         let (mut batch, mut spaces) = (Vec::new(), Vec::new());
         for verified in verify_batch(packets, Source::Peer(peer)) {
             match verified {
+                Ok(incoming)
+                    if channel == Channel::Gossip && !self.is_wanted(incoming.entry())? =>
+                {
+                    results.push(Some(Outcome::Refused));
+                }
                 Ok(incoming) => {
                     spaces.push(incoming.entry().header().space);
                     batch.push(incoming);
@@ -276,7 +297,9 @@ impl Replica for Ledger {
         {
             let mut refused = Core::lock(&self.refused);
             for (id, verdict) in &report.outcomes {
-                if *verdict == Verdict::Refused(Budget::AuthorInSpace) {
+                if let Verdict::Refused(Budget::AuthorInSpace | Budget::Space | Budget::Stray) =
+                    verdict
+                {
                     refused.note(*id, now_ms());
                 }
             }

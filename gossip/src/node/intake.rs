@@ -87,12 +87,25 @@ impl Node {
         now_ms: u64,
         replica: &dyn Replica,
     ) -> Result<(), ReplicaError> {
-        let wanted = match root {
-            Some(root) => replica.wants_thread(space, root)?,
-            None => true,
-        };
-        let ids = replica.lacking(&ids)?;
-        if wanted && !ids.is_empty() {
+        let mut ids = replica.lacking(&ids)?;
+        match root {
+            Some(root) if replica.wants_thread(space, root)? => {}
+            Some(_) => return Ok(()),
+            None if self.follows.contains(&Follow::Space(space)) => {}
+            None if self.follows.iter().any(|follow| follow.space() == space) => {
+                // First posts; the board's own rows come with its threads.
+                let mut wanted = Vec::new();
+                for id in ids {
+                    if replica.wants_thread(space, id)? {
+                        wanted.push(id);
+                    }
+                }
+                ids = wanted;
+            }
+            None if replica.authority_fingerprint(space)? == Fingerprint::EMPTY => return Ok(()),
+            None => {}
+        }
+        if !ids.is_empty() {
             let subject = match root {
                 Some(root) => Follow::Thread { space, root },
                 None => Follow::Space(space),

@@ -253,6 +253,9 @@ impl Node {
             let Some(digest) = replica.digest(*root)? else {
                 continue;
             };
+            if !replica.wants_thread(*space, *root)? {
+                continue;
+            }
             self.note_change(*space, *root, now_ms);
             let active_ms = digest.last_ms.min(now_ms);
             if active_ms + super::LIVE_AGE_MS >= now_ms {

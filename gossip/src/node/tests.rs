@@ -317,6 +317,37 @@ fn a_digest_leads_to_a_sync_only_when_others_have_more() {
 }
 
 #[test]
+fn who_follows_one_thread_takes_nothing_of_the_others() {
+    let mut forum = Forum::new(1, 2, 0);
+    let space = forum.space;
+    let thread = |root| Follow::Thread { space, root };
+    let [ours, other] = [forum.roots[0], forum.roots[1]];
+    let replica = MemoryReplica::new();
+    replica.follow(thread(ours));
+    let mut bench = Bench {
+        node: Node::new(key(5), 7, bounds::LIVE_TOPICS, NOW_MS),
+        replica,
+        now_ms: NOW_MS,
+    };
+    bench.take(Input::Start);
+    let board = Follow::Space(space);
+    let announce = |ids| Message::Announce {
+        space,
+        root: None,
+        ids,
+    };
+    assert!(starts(&bench.receive(board, 9, &announce(vec![other]))).is_empty());
+    let outputs = bench.receive(board, 9, &announce(vec![other, ours]));
+    let fetch = starts(&outputs)[0].plan.clone();
+    assert!(matches!(fetch, Plan::Fetch { ids, .. } if ids == [ours]));
+    let replies = vec![forum.reply(1, 0), forum.reply(0, 0)];
+    bench.receive(board, 9, &Message::Entries(replies));
+    let topics = bench.node.topics();
+    assert!(topics.contains(&thread(ours)) && !topics.contains(&thread(other)));
+    assert_eq!(bench.replica.len(), 1);
+}
+
+#[test]
 fn garbage_is_not_held_against_who_delivers_it_and_a_flood_is_left_for_a_while() {
     let forum = Forum::new(1, 1, 0);
     let mut bench = Bench::new(&forum, &forum.packets);

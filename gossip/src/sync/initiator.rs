@@ -10,7 +10,7 @@ use super::{
     reconcile::Reconcile,
     session::{Desk, News},
 };
-use crate::{Digest, Fingerprint, Replica, ReplicaError, Scope, bounds};
+use crate::{Digest, Replica, ReplicaError, Scope, bounds};
 
 /// One item of the agenda.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Initiator {
                 self.opened(answer, step, desk, replica)?
             }
             (Frame::Authorities { list, more }, Stage::Comparing(step, mut theirs)) => {
-                take_listed(&mut theirs, list, more)?;
+                outline::take_listed(&mut theirs, list, more)?;
                 if more {
                     Stage::Comparing(step, theirs)
                 } else {
@@ -449,28 +449,6 @@ impl Digests {
             .extend(digests.into_iter().map(|digest| (digest.root, digest)));
         Ok(())
     }
-}
-
-/// Adds what a frame lists: in order, and no more than a scope can rest on.
-fn take_listed(
-    theirs: &mut Authorities,
-    list: Vec<(SpaceId, Fingerprint)>,
-    more: bool,
-) -> Result<(), PeerFault> {
-    let ends = !more || !list.is_empty();
-    let follows = |space: &SpaceId| theirs.last_key_value().is_none_or(|(last, _)| last < space);
-    let sorted =
-        list.first().is_none_or(|(space, _)| follows(space)) && list.is_sorted_by(|a, b| a.0 < b.0);
-    if !ends || !sorted {
-        let what = "authority fingerprints out of order";
-        return Err(PeerFault::BrokenFrame { what });
-    }
-    theirs.extend(list);
-    if theirs.len() > bounds::SCOPE_AUTHORITIES {
-        let what = "authority fingerprints";
-        return Err(PeerFault::Flood { what });
-    }
-    Ok(())
 }
 
 /// Entries of a scope whose payload is still wanted.

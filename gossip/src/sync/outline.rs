@@ -6,7 +6,7 @@ use model::{EntryId, SpaceId};
 
 use crate::{Digest, Fingerprint, Item, Replica, ReplicaError, Scope, bounds};
 
-use super::SessionError;
+use super::{PeerFault, SessionError};
 
 /// Authority logs that a scope rests on.
 pub(super) type Authorities = BTreeMap<SpaceId, Fingerprint>;
@@ -95,6 +95,28 @@ pub(super) fn authorities(
         Scope::Authorities(_) | Scope::Entries => {}
     }
     Ok(authorities)
+}
+
+/// Adds what the peer lists in one frame: in order, and no more than a scope can rest on.
+pub(super) fn take_listed(
+    theirs: &mut Authorities,
+    list: Vec<(SpaceId, Fingerprint)>,
+    more: bool,
+) -> Result<(), PeerFault> {
+    let ends = !more || !list.is_empty();
+    let follows = |space: &SpaceId| theirs.last_key_value().is_none_or(|(last, _)| last < space);
+    let sorted =
+        list.first().is_none_or(|(space, _)| follows(space)) && list.is_sorted_by(|a, b| a.0 < b.0);
+    if !ends || !sorted {
+        let what = "authority fingerprints out of order";
+        return Err(PeerFault::BrokenFrame { what });
+    }
+    theirs.extend(list);
+    if theirs.len() > bounds::SCOPE_AUTHORITIES {
+        let what = "authority fingerprints";
+        return Err(PeerFault::Flood { what });
+    }
+    Ok(())
 }
 
 /// The set to reconcile.

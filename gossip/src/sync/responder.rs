@@ -190,11 +190,16 @@ fn standing(scope: &Scope, replica: &dyn Replica) -> Result<(bool, bool), Replic
             replica.followed()?.contains(&Follow::Space(*space)),
         ),
         Scope::Threads { space, roots } => {
-            let (mut held, mut wanted) = (false, false);
+            let (mut held, mut wanted, mut all) = (false, false, true);
             for root in roots {
                 held |= replica.digest(*root)?.is_some();
-                wanted |= replica.wants_thread(*space, *root)?;
+                let wants = replica.wants_thread(*space, *root)?;
+                wanted |= wants;
+                all &= wants;
             }
+            // Of a board that is followed for some threads only, others may come with them: then
+            // nothing offered is taken, and this side asks for its own threads by itself.
+            wanted &= all || replica.followed()?.contains(&Follow::Space(*space));
             (held, wanted)
         }
     })

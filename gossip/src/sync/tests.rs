@@ -454,6 +454,30 @@ fn lies_are_told_apart() {
 }
 
 #[test]
+fn offers_that_mix_other_threads_in_are_not_taken() {
+    let forum = Forum::new(1, 2, 3);
+    let (space, mut roots) = (forum.space, forum.roots.clone());
+    let (a, _) = split(&forum, |_| true, |_| true);
+    let b = MemoryReplica::new();
+    let root = roots[0];
+    b.follow(Follow::Thread { space, root });
+    roots.sort_unstable();
+    let posts = |run: &Run, scope: &Scope| -> u64 {
+        let sent = |n: &News| match n {
+            News::Done {
+                scope: of, sent, ..
+            } if of == scope => Some(*sent),
+            _ => None,
+        };
+        run.ours.iter().filter_map(sent).sum()
+    };
+    let mixed = Scope::Threads { space, roots };
+    assert_eq!(posts(&sync(&a, &b, mixed.clone()), &mixed), 0);
+    let own = forum.thread(0);
+    assert_eq!(posts(&sync(&a, &b, own.clone()), &own), 4);
+}
+
+#[test]
 fn authority_logs_without_end_are_a_flood() {
     let hello = Frame::Hello(Hello {
         version: VERSION,
