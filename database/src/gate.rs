@@ -37,8 +37,8 @@ impl Txn<'_> {
             received_ms: self.now_ms,
             num: None,
         };
-        if self.over_author_budget(incoming.entry.header(), incoming.entry.id())? {
-            return Ok(Outcome::Refused(Budget::AuthorInSpace));
+        if let Some(budget) = self.used_up(incoming.entry.header(), id)? {
+            return Ok(Outcome::Refused(budget));
         }
         let num = self.insert(incoming, arrival)?;
         self.run_queue()?;
@@ -116,7 +116,10 @@ impl Txn<'_> {
         self.fresh.insert(num, Fresh { header, row });
         self.queue.insert(num);
         self.run_queue()?;
-        Ok(Outcome::Completed(self.known(num)?.verdict))
+        Ok(match self.record(num)? {
+            Some(record) => Outcome::Completed(record.verdict),
+            None => Outcome::Refused(Budget::Stray),
+        })
     }
 
     /// Lists an entry where it is reconciled, as soon as its schema tells where that is.
@@ -205,6 +208,9 @@ impl Txn<'_> {
             }
             Judgement::Settled(verdict, reason) => (verdict, reason),
         };
+        if !before.is_settled() && self.refuses(reason.as_ref())? {
+            return self.forget(num);
+        }
         let record = self.known(num)?;
         record.verdict = verdict;
         record.reason = reason;
@@ -213,8 +219,7 @@ impl Txn<'_> {
         self.count_verdict(verdict, 1);
         let shown = Record::shown_by(verdict, record.payload_state);
         if verdict.is_settled() && !before.is_settled() {
-            let key = usage_key(&record.space, &record.identity);
-            self.add(Tree::Usage, &key, record.size_bytes)?;
+            self.charge(&record)?;
         }
         self.list_thread(&record)?;
         self.show(num, shown)?;
@@ -406,8 +411,4 @@ pub(crate) fn tip_key(scope: &Scope, depth: u64, id: &EntryId) -> Vec<u8> {
 pub(crate) fn time_in_item(key: &[u8]) -> Option<u64> {
     let bytes = key.get(Scope::KEY_BYTES..Scope::KEY_BYTES + 8)?;
     bytes.try_into().ok().map(u64::from_be_bytes)
-}
-
-pub(crate) fn usage_key(space: &SpaceId, identity: &IdentityId) -> Vec<u8> {
-    join(&[b"s", space.as_bytes(), identity.as_bytes()])
 }

@@ -111,6 +111,7 @@ impl Database {
 fn unlimited(options: &Options) -> Options {
     Options {
         author_space_bytes: u64::MAX,
+        space_bytes: u64::MAX,
         waiting_bytes: u64::MAX,
         unknown_bytes: u64::MAX,
         ..options.clone()

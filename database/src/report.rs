@@ -50,10 +50,14 @@ impl Outcome {
 pub enum Budget {
     /// Bytes of this author on this board.
     AuthorInSpace,
+    /// Bytes of all authors on this board.
+    Space,
     /// Bytes of this author that wait.
     Waiting,
     /// Bytes of unknown identities that wait.
     Unknown,
+    /// Bytes of entries whose author or space is none.
+    Stray,
 }
 
 /// What became of a batch.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_entries;
+mod budgets;
 mod crash;
 mod flow;
 mod forum;
