@@ -142,8 +142,8 @@ fn write(
         let mut written = written.lock().expect("no writer panicked");
         written.blobs.insert(blob, number);
         written.posts.push(text(&posted, "id")?);
-    } else if writer == 1 && number % 5 == 0 {
-        let dir = i64::from(number % 10 == 0) * 2 - 1;
+    } else if writer == 1 && number.is_multiple_of(5) {
+        let dir = i64::from(number.is_multiple_of(10)) * 2 - 1;
         let mut written = written.lock().expect("no writer panicked");
         // in flight: either outcome is right until the answer is here
         written.vote = None;
