@@ -1,6 +1,6 @@
 //! `datt up`: runs the node until it is told to stop.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +57,9 @@ fn log(directives: &str) -> Result<(), CommandError> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // A log on a full disk must not end what is being logged.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -421,7 +421,7 @@ pub struct Status {
 /// What the node tells those who listen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// `epoch:sequence`; sent back, it resumes exactly after this event.
+    /// Opaque; sent back, it resumes exactly after this event.
     pub cursor: String,
     /// `insert`, `update`, `void`, `unvoid`, `purge` or `schema`.
     pub kind: String,

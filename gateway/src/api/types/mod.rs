@@ -111,7 +111,7 @@ pub struct SignInUrl {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// After this one (`epoch:sequence`); none: from now on.
+    /// After this cursor; none: from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Of this thread only.
