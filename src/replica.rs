@@ -6,8 +6,8 @@ use std::{
 };
 
 use database::{
-    Budget, Database, DatabaseError, Missing, Outcome as Verdict, PacketError, PayloadState,
-    Reader, Scope, Source, store::Durability, verify_batch,
+    Budget, Database, DatabaseError, Incoming, IngestReport, Missing, Outcome as Verdict,
+    PacketError, PayloadState, Reader, Scope, Source, store::Durability, verify_ahead,
 };
 use gossip::{
     Channel, Content, Digest, Fingerprint, Follow, HoldingOutcome, Item, Outcome, Packet, Replica,
@@ -37,6 +37,15 @@ pub struct Ledger {
 struct Refused {
     until_ms: BTreeMap<EntryId, u64>,
     order: VecDeque<EntryId>,
+}
+
+/// What became of a batch of packets.
+struct Taken {
+    /// One for each packet; none where the report says it.
+    results: Vec<Option<Outcome>>,
+    /// The space that each entry of the report names.
+    spaces: Vec<Option<SpaceId>>,
+    report: IngestReport,
 }
 
 impl Refused {
@@ -93,6 +102,55 @@ impl Ledger {
         let is_authority =
             found.is_some_and(|info| info.is_identity || info.schema.is_authority(&header.table));
         Ok(is_authority || self.wants_thread(space, entry.id())?)
+    }
+
+    /// Takes packets in while the ones behind are still being verified.
+    fn take(
+        &self,
+        channel: Channel,
+        verified: &mut dyn Iterator<Item = Result<Incoming, PacketError>>,
+    ) -> Result<Taken, ReplicaError> {
+        let sorted: Box<dyn Iterator<Item = Result<Incoming, Outcome>> + '_> = match channel {
+            Channel::Gossip => {
+                let all = verified.map(|one| self.sort_offered(one));
+                let all: Vec<_> = all.collect::<Result<_, _>>()?;
+                Box::new(all.into_iter())
+            }
+            Channel::Sync => Box::new(verified.map(|one| one.map_err(|error| invalid(&error)))),
+        };
+        let (mut results, mut spaces) = (Vec::new(), Vec::new());
+        let batch = sorted.filter_map(|one| match one {
+            Ok(incoming) => {
+                spaces.push(incoming.entry().header().space);
+                results.push(None);
+                Some(incoming)
+            }
+            Err(outcome) => {
+                results.push(Some(outcome));
+                None
+            }
+        });
+        let report = self
+            .database
+            .ingest(batch, now_ms(), Durability::Relaxed)
+            .map_err(|error| local("store entries", error))?;
+        Ok(Taken {
+            results,
+            spaces,
+            report,
+        })
+    }
+
+    /// What becomes of a packet that nobody asked for before it comes in.
+    fn sort_offered(
+        &self,
+        verified: Result<Incoming, PacketError>,
+    ) -> Result<Result<Incoming, Outcome>, ReplicaError> {
+        match verified {
+            Ok(incoming) if !self.is_wanted(incoming.entry())? => Ok(Err(Outcome::Refused)),
+            Ok(incoming) => Ok(Ok(incoming)),
+            Err(error) => Ok(Err(invalid(&error))),
+        }
     }
 
     fn read<T>(
@@ -262,7 +320,7 @@ impl Replica for Ledger {
         if self.core().is_some_and(|core| is_full(&core)) {
             return Ok(vec![Outcome::Refused; packets.len()]);
         }
-        let packets = packets
+        let packets: Vec<_> = packets
             .into_iter()
             .map(|packet| database::Packet {
                 entry: packet.entry,
@@ -272,28 +330,14 @@ impl Replica for Ledger {
                 },
             })
             .collect();
-        let mut results: Vec<Option<Outcome>> = Vec::new();
-        let (mut batch, mut spaces) = (Vec::new(), Vec::new());
-        for verified in verify_batch(packets, Source::Peer(peer)) {
-            match verified {
-                Ok(incoming)
-                    if channel == Channel::Gossip && !self.is_wanted(incoming.entry())? =>
-                {
-                    results.push(Some(Outcome::Refused));
-                }
-                Ok(incoming) => {
-                    spaces.push(incoming.entry().header().space);
-                    batch.push(incoming);
-                    results.push(None);
-                }
-                Err(error) => results.push(Some(invalid(&error))),
-            }
-        }
-        tracing::trace!(?channel, accepted = batch.len(), "packets verified");
-        let report = self
-            .database
-            .ingest(batch, now_ms(), Durability::Relaxed)
-            .map_err(|error| local("store entries", error))?;
+        let Taken {
+            results,
+            spaces,
+            report,
+        } = verify_ahead(&packets, Source::Peer(peer), |verified| {
+            self.take(channel, verified)
+        })?;
+        tracing::trace!(?channel, accepted = spaces.len(), "packets taken in");
         {
             let mut refused = Core::lock(&self.refused);
             for (id, verdict) in &report.outcomes {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use database::authoring::{Draft, device_row, identity_genesis, space_genesis};
 use database::store::{Batch, Durability, MemoryStore, RedbStore, Store, Tree};
-use database::{Database, Incoming, Options, Packet, Source, verify_batch};
+use database::{Database, Incoming, Options, Packet, Source, verify_ahead};
 use model::{
     EndpointKey, Entry, EntryId, Header, IdentityId, Ipld, Payload, Row, SecretKey, SpaceId,
 };
@@ -39,10 +39,10 @@ pub fn run(stage: &Stage) -> Result<()> {
     let store = rate(count, bare_s);
 
     let database = open(&stage.path("full.redb"))?;
-    take(&database, opening)?;
+    take(&database, &opening)?;
     let (_, ours_s) = seconds(|| {
         for batch in thread.chunks(BATCH) {
-            take(&database, batch.to_vec())?;
+            take(&database, batch)?;
         }
         Ok(())
     })?;
@@ -66,12 +66,12 @@ fn open(path: &Path) -> Result<Database> {
 }
 
 /// As the sync driver does with what a peer sends.
-fn take(database: &Database, packets: Vec<Packet>) -> Result<()> {
+fn take(database: &Database, packets: &[Packet]) -> Result<()> {
     let peer = Source::Peer(EndpointKey::from_bytes([7; 32]));
-    let incoming = verify_batch(packets, peer)
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    let report = database.ingest(incoming, START_MS * 2, Durability::Durable)?;
+    let report = verify_ahead(packets, peer, |verified| {
+        database.ingest(verified.flatten(), START_MS * 2, Durability::Durable)
+    })?;
+    ensure!(report.outcomes.len() == packets.len(), "an entry is bad");
     let fresh = report.outcomes.iter().all(|(_, outcome)| outcome.is_new());
     ensure!(fresh, "an entry was refused: {:?}", report.outcomes.first());
     Ok(())

@@ -152,13 +152,13 @@ impl Database {
     /// When the store fails; then nothing of the batch was taken.
     pub fn ingest(
         &self,
-        batch: Vec<Incoming>,
+        batch: impl IntoIterator<Item = Incoming>,
         now_ms: u64,
         durability: Durability,
     ) -> Result<IngestReport, DatabaseError> {
         let _writer = self.lock();
         let mut txn = self.begin(now_ms)?;
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut outcomes = Vec::new();
         for incoming in batch {
             let id = incoming.entry.id();
             let outcome = txn.take(incoming)?;

@@ -1,6 +1,10 @@
 //! What comes in: from the own composer, a peer or a file, all by the same gate.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    sync::{Arc, mpsc::sync_channel},
+    thread,
+};
 
 use model::{EndpointKey, Entry, EntryError, Payload, PayloadId, Row, Unverified, Verified};
 use serde::{Deserialize, Serialize};
@@ -135,6 +139,10 @@ impl Incoming {
 
 /// Decodes and verifies packets on all cores; results in the same order.
 pub fn verify_batch(packets: Vec<Packet>, source: Source) -> Vec<Result<Incoming, PacketError>> {
+    verify_part(&packets, source)
+}
+
+fn verify_part(packets: &[Packet], source: Source) -> Vec<Result<Incoming, PacketError>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = packets.len().div_ceil(cores).max(MIN_SHARE);
     if packets.len() <= share {
@@ -164,6 +172,33 @@ pub fn verify_batch(packets: Vec<Packet>, source: Source) -> Vec<Result<Incoming
     });
     results
 }
+
+/// Gives verified packets to `take` in their order; those of a large batch are verified on other
+/// threads while `take` works on the ones before.
+pub fn verify_ahead<T>(
+    packets: &[Packet],
+    source: Source,
+    take: impl FnOnce(&mut dyn Iterator<Item = Result<Incoming, PacketError>>) -> T,
+) -> T {
+    if packets.len() <= 2 * AHEAD {
+        return take(&mut verify_part(packets, source).into_iter());
+    }
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            for part in packets.chunks(AHEAD) {
+                if sender.send(verify_part(part, source)).is_err() {
+                    // Nobody takes them any more.
+                    return;
+                }
+            }
+        });
+        take(&mut receiver.into_iter().flatten())
+    })
+}
+
+/// Packets verified at once ahead of those that are taken in.
+const AHEAD: usize = 256;
 
 /// Packets below which another thread costs more than it saves.
 const MIN_SHARE: usize = 16;

@@ -38,7 +38,7 @@ pub use authority::SpaceInfo;
 pub use database::Database;
 pub use error::{DatabaseError, OpenError};
 pub use event::{Cursor, CursorError, Event, EventKind, EventPage};
-pub use incoming::{Content, Incoming, Packet, PacketError, Source, verify_batch};
+pub use incoming::{Content, Incoming, Packet, PacketError, Source, verify_ahead, verify_batch};
 pub use options::Options;
 pub use reader::{Counts, EntryState, Reader};
 pub use record::PayloadState;

@@ -10,7 +10,7 @@ use crate::{
     Options, Outcome, PacketError, PayloadState, Problem, Scope, Source, Verdict,
     authoring::{Draft, PrepareError},
     store::{Batch, MemoryStore, RedbStore, SledStore, Store, Tree},
-    verify_batch,
+    verify_ahead, verify_batch,
 };
 
 struct Small {
@@ -243,6 +243,37 @@ fn wrong_payload_bytes_are_the_deliverers_fault() {
             .enumerate()
             .all(|(at, found)| found.is_ok() == (at != 33))
     );
+}
+
+#[test]
+fn packets_verified_ahead_keep_their_order() {
+    let small = small();
+    let entry = small.parcel(small.vote).entry;
+    for count in [0, 40, 512, 513, 1_500] {
+        let packets: Vec<_> = (0..count)
+            .map(|at| crate::Packet {
+                entry: if at % 100 == 33 {
+                    vec![0; 40]
+                } else {
+                    entry.bytes().to_vec()
+                },
+                payload: (at % 7 == 3).then(|| b"other".to_vec()),
+            })
+            .collect();
+        let ahead = verify_ahead(&packets, Source::File, |verified| {
+            let found = verified.map(|found| found.map(|incoming| incoming.entry.id()));
+            found.collect::<Vec<_>>()
+        });
+        let at_once: Vec<_> = verify_batch(packets.clone(), Source::File)
+            .into_iter()
+            .map(|found| found.map(|incoming| incoming.entry.id()))
+            .collect();
+        assert_eq!(ahead.len(), count);
+        assert_eq!(ahead, at_once);
+        // Whoever stops early leaves no thread behind that waits for him.
+        let first = verify_ahead(&packets, Source::File, |verified| verified.next().is_some());
+        assert_eq!(first, count > 0);
+    }
 }
 
 #[test]
