@@ -94,7 +94,8 @@ fn no_effect(core: &Core, outcome: Option<&Outcome>) -> NodeError {
         }
         Some(Outcome::Refused(_)) => {
             return NodeError::Busy {
-                what: "this identity's byte budget on this board is used up (budgets.author_bytes)"
+                what: "a byte budget is used up: this identity's on this board \
+                       (budgets.author_bytes), or the whole board's (budgets.board_bytes)"
                     .to_owned(),
                 retry_after_s: 3600,
             };

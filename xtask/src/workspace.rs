@@ -46,14 +46,16 @@ impl Workspace {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(args).current_dir(&self.root);
-        // set for this program only; tests and builds must not inherit them
-        for name in [
-            "CARGO_MANIFEST_DIR",
-            "CARGO_PKG_NAME",
-            "CARGO_PKG_VERSION",
-            "CARGO_MANIFEST_PATH",
-        ] {
-            command.env_remove(name);
+        // Set by cargo for this program only. Inherited, they make build scripts that look at them
+        // run anew, and with them half of the dependencies compile again.
+        for (name, _) in env::vars_os() {
+            let name_text = name.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+                .iter()
+                .any(|own| name_text.starts_with(own))
+            {
+                command.env_remove(&name);
+            }
         }
         command
     }
