@@ -4,13 +4,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use model::{EndpointKey, EntryId, IdentityId, RelayHint, SpaceId, limits};
 use serde::{Deserialize, Serialize};
 
-use crate::data_folder::{DataFolder, FolderError};
+use crate::{
+    data_folder::{DataFolder, FolderError},
+    kept::Kept,
+};
 
 const FILE: &str = "follows.json";
 /// Peers remembered; the one not seen for longest makes room.
@@ -51,7 +53,7 @@ struct State {
 /// The follow list; every change is on disk when its call returns.
 #[derive(Debug)]
 pub struct Follows {
-    state: Mutex<State>,
+    state: Kept<State>,
 }
 
 impl Follows {
@@ -60,10 +62,7 @@ impl Follows {
     /// # Errors
     /// When the file is damaged or can't be read.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
-        let state = folder.read_json(FILE)?.unwrap_or_default();
-        Ok(Self {
-            state: Mutex::new(state),
-        })
+        Kept::open(folder, FILE).map(|state| Self { state })
     }
 
     /// Follows a space.
@@ -76,7 +75,7 @@ impl Follows {
         space: SpaceId,
         how: FollowedSpace,
     ) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             state.spaces.insert(space, how);
         })
     }
@@ -86,7 +85,7 @@ impl Follows {
     /// # Errors
     /// When the list can't be written.
     pub fn unfollow_space(&self, folder: &DataFolder, space: &SpaceId) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             state.spaces.remove(space);
             state.named.remove(space);
             state.threads.retain(|_, of| of != space);
@@ -103,7 +102,7 @@ impl Follows {
         root: EntryId,
         space: SpaceId,
     ) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             state.threads.insert(root, space);
             state.spaces.entry(space).or_insert(FollowedSpace {
                 unlisted: false,
@@ -122,7 +121,7 @@ impl Follows {
         identity: IdentityId,
         on: bool,
     ) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             if on {
                 state.identities.insert(identity);
             } else {
@@ -140,7 +139,7 @@ impl Follows {
         folder: &DataFolder,
         met: impl IntoIterator<Item = (EndpointKey, KnownPeer)>,
     ) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             for (key, mut peer) in met {
                 peer.addresses.truncate(limits::TICKET_ADDRESSES);
                 peer.relays.truncate(limits::TICKET_RELAYS);
@@ -170,7 +169,7 @@ impl Follows {
         if peers.peek().is_none() {
             return Ok(());
         }
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             let named = state.named.entry(space).or_default();
             named.extend(peers);
             while named.len() > NAMED {
@@ -181,60 +180,41 @@ impl Follows {
 
     /// Peers named when spaces were joined.
     pub fn named(&self) -> BTreeMap<SpaceId, BTreeSet<EndpointKey>> {
-        self.lock().named.clone()
+        self.state.lock().named.clone()
     }
 
     /// Spaces followed, whole or for some threads.
     pub fn spaces(&self) -> BTreeMap<SpaceId, FollowedSpace> {
-        self.lock().spaces.clone()
+        self.state.lock().spaces.clone()
     }
 
     /// How a space is followed.
     pub fn space(&self, space: &SpaceId) -> Option<FollowedSpace> {
-        self.lock().spaces.get(space).copied()
+        self.state.lock().spaces.get(space).copied()
     }
 
     /// Threads followed by themselves.
     pub fn threads(&self) -> BTreeMap<EntryId, SpaceId> {
-        self.lock().threads.clone()
+        self.state.lock().threads.clone()
     }
 
     /// Identities followed.
     pub fn identities(&self) -> BTreeSet<IdentityId> {
-        self.lock().identities.clone()
+        self.state.lock().identities.clone()
     }
 
     /// Peers remembered.
     pub fn peers(&self) -> BTreeMap<EndpointKey, KnownPeer> {
-        self.lock().peers.clone()
+        self.state.lock().peers.clone()
     }
 
     /// The space's id is all that protects it.
     pub fn is_unlisted(&self, space: &SpaceId) -> bool {
-        self.lock()
+        self.state
+            .lock()
             .spaces
             .get(space)
             .is_some_and(|followed| followed.unlisted)
-    }
-
-    fn change(
-        &self,
-        folder: &DataFolder,
-        change: impl FnOnce(&mut State),
-    ) -> Result<(), FolderError> {
-        let mut state = self.lock();
-        let mut next = state.clone();
-        change(&mut next);
-        if next != *state {
-            folder.write_json(FILE, &next)?;
-            *state = next;
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held left the old state in place: changes are made on a copy.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,9 +7,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use bip39::Mnemonic;
+use database::authoring;
 use model::{
-    DEVICE_TABLE, Entry, EntryError, EntryId, GENESIS_TABLE, Header, IdentityId, Ipld, Payload,
-    PayloadError, Row, SecretKey, Verified, limits, root_key_from_seed, successor_commitment,
+    Entry, EntryError, EntryId, Header, IdentityId, Payload, PayloadError, SecretKey, Verified,
+    limits, root_key_from_seed, successor_commitment,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -71,31 +72,14 @@ pub fn create(
 ) -> Result<NewIdentity, IdentityError> {
     let (root_words, root) = fresh_root()?;
     let (successor_words, successor) = fresh_root()?;
-    let genesis_row = BTreeMap::from([
-        (
-            "root".to_owned(),
-            Ipld::Bytes(root.public().as_bytes().to_vec()),
-        ),
-        (
-            "successor".to_owned(),
-            Ipld::Bytes(successor_commitment(&successor.public()).to_vec()),
-        ),
-    ]);
-    let genesis = signed(&root, GENESIS_TABLE, genesis_row, None, time_ms)?;
-    let device_row = BTreeMap::from([
-        (
-            "key".to_owned(),
-            Ipld::Bytes(device.public().as_bytes().to_vec()),
-        ),
-        ("name".to_owned(), Ipld::String(device_name.to_owned())),
-    ]);
-    let first = signed(
-        &root,
-        DEVICE_TABLE,
-        device_row,
-        Some(genesis.0.id()),
-        time_ms,
-    )?;
+    let commitment = successor_commitment(&successor.public());
+    let salted = || salt().map_err(IdentityError::Random);
+    let (header, payload) =
+        authoring::identity_genesis(root.public(), commitment, salted()?, time_ms)?;
+    let genesis = (Entry::sign(header, &root)?, payload);
+    let (table, row) = authoring::device_row(&device.public(), device_name);
+    let payload = Payload::new(salted()?, row)?;
+    let first = signed(&root, table, payload, genesis.0.id(), time_ms)?;
     Ok(NewIdentity {
         identity: IdentityId::from(genesis.0.id()),
         entries: vec![genesis, first],
@@ -116,25 +100,25 @@ fn fresh_root() -> Result<(Words, SecretKey), IdentityError> {
     ))
 }
 
+/// The entry after the genesis: there is no space yet to prepare it from.
 fn signed(
     root: &SecretKey,
     table: &str,
-    row: Row,
-    genesis: Option<EntryId>,
+    payload: Payload,
+    genesis: EntryId,
     time_ms: u64,
 ) -> Result<(Entry<Verified>, Payload), IdentityError> {
-    let payload = Payload::new(salt().map_err(IdentityError::Random)?, row)?;
     let header = Header {
         device: root.public(),
-        identity: genesis.map(IdentityId::from),
-        seq: u64::from(genesis.is_some()),
-        backlink: genesis,
+        identity: Some(IdentityId::from(genesis)),
+        seq: 1,
+        backlink: Some(genesis),
         time_ms,
-        depth: u64::from(genesis.is_some()),
+        depth: 1,
         root: None,
-        parents: genesis.into_iter().collect(),
+        parents: vec![genesis],
         grant: None,
-        space: genesis.map(Into::into),
+        space: Some(genesis.into()),
         schema: database::schema::profile().id(),
         table: table.to_owned(),
         payload_size: payload.size(),
@@ -158,6 +142,8 @@ pub fn salt() -> Result<[u8; limits::SALT_BYTES], getrandom::Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use model::Ipld;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod follows;
 pub mod holdings;
 pub mod identity;
+pub mod kept;
 pub mod media;
 #[cfg(test)]
 mod mutation;

@@ -1,15 +1,15 @@
 //! What this node promised to keep: the list of pins, in `pins.json`.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use gateway::api::types::PinMedia;
 use model::{BlobId, EntryId, SpaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::data_folder::{DataFolder, FolderError};
+use crate::{
+    data_folder::{DataFolder, FolderError},
+    kept::Kept,
+};
 
 const FILE: &str = "pins.json";
 
@@ -59,7 +59,7 @@ pub struct Promise {
 /// The list of pins; every change is on disk when its call returns.
 #[derive(Debug)]
 pub struct Pins {
-    state: Mutex<BTreeMap<String, (Target, Promise)>>,
+    state: Kept<BTreeMap<String, (Target, Promise)>>,
 }
 
 impl Pins {
@@ -68,9 +68,7 @@ impl Pins {
     /// # Errors
     /// When the file is damaged or can't be read.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
-        Ok(Self {
-            state: Mutex::new(folder.read_json(FILE)?.unwrap_or_default()),
-        })
+        Kept::open(folder, FILE).map(|state| Self { state })
     }
 
     /// Adds or replaces a pin.
@@ -83,7 +81,7 @@ impl Pins {
         target: Target,
         promise: Promise,
     ) -> Result<(), FolderError> {
-        self.change(folder, |state| {
+        self.state.change(folder, |state| {
             state.insert(target.id(), (target, promise));
         })
     }
@@ -98,37 +96,21 @@ impl Pins {
         id: &str,
     ) -> Result<Option<(Target, Promise)>, FolderError> {
         let mut removed = None;
-        self.change(folder, |state| removed = state.remove(id))?;
+        self.state
+            .change(folder, |state| removed = state.remove(id))?;
         Ok(removed)
     }
 
     /// All pins.
     pub fn all(&self) -> Vec<(Target, Promise)> {
-        self.lock().values().copied().collect()
+        self.state.lock().values().copied().collect()
     }
 
     /// The promise about a target.
     pub fn get(&self, target: &Target) -> Option<Promise> {
-        self.lock().get(&target.id()).map(|(_, promise)| *promise)
-    }
-
-    fn change(
-        &self,
-        folder: &DataFolder,
-        change: impl FnOnce(&mut BTreeMap<String, (Target, Promise)>),
-    ) -> Result<(), FolderError> {
-        let mut state = self.lock();
-        let mut next = state.clone();
-        change(&mut next);
-        if next != *state {
-            folder.write_json(FILE, &next)?;
-            *state = next;
-        }
-        Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Target, Promise)>> {
-        // A panic while it was held left the old state in place: changes are made on a copy.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state
+            .lock()
+            .get(&target.id())
+            .map(|(_, promise)| *promise)
     }
 }
