@@ -57,6 +57,8 @@ pub struct Config {
     pub relay: Relay,
     /// Thumbnails, durations and dimensions.
     pub media: Media,
+    /// Reading from, and refusing to, the IPFS world.
+    pub ipfs: Ipfs,
 }
 
 /// Backend of the entry store.
@@ -97,6 +99,18 @@ pub struct Http {
     /// Largest upload, bytes; the quota applies besides.
     #[serde(with = "size")]
     pub max_upload_bytes: u64,
+    /// Certificate chain, PEM; with a key, the port speaks TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Not in the file: `--tls-self-signed` makes a certificate and keeps it in the data folder.
+    #[serde(skip)]
+    pub tls_self_signed: bool,
+    /// Besides `localhost`, `host[:port]` names below which every IPFS root has an origin of its
+    /// own: `{cid}.ipfs.{host}`.
+    pub subdomain_hosts: Vec<String>,
 }
 
 /// What strangers may cause through the web server.
@@ -189,6 +203,16 @@ pub struct Media {
     pub thumb_pixels: u32,
 }
 
+/// Reading from, and refusing to, the IPFS world.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ipfs {
+    /// Trustless gateways (`https://host[:port]`) that `datt get` may ask, in this order.
+    pub gateways: Vec<String>,
+    /// Denylists in the compact format, besides `denylists/*.deny` in the data folder.
+    pub denylists: Vec<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -206,6 +230,7 @@ impl Default for Config {
             network: Reach::default(),
             relay: Relay::default(),
             media: Media::default(),
+            ipfs: Ipfs::default(),
         }
     }
 }
@@ -218,6 +243,10 @@ impl Default for Http {
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             max_upload_bytes: 64 * GIB,
+            tls_cert: None,
+            tls_key: None,
+            tls_self_signed: false,
+            subdomain_hosts: Vec::new(),
         }
     }
 }

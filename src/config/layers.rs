@@ -31,7 +31,7 @@ enum Form {
 }
 
 /// Every value that the environment can set; `http.listen` is `DATT_HTTP_LISTEN`.
-const SETTINGS: [(&str, Form); 26] = [
+const SETTINGS: [(&str, Form); 31] = [
     ("store", Form::Text),
     ("offline", Form::Switch),
     ("peers", Form::List),
@@ -41,6 +41,9 @@ const SETTINGS: [(&str, Form); 26] = [
     ("http.hosts", Form::List),
     ("http.trusted_proxies", Form::List),
     ("http.max_upload_bytes", Form::Text),
+    ("http.tls_cert", Form::Text),
+    ("http.tls_key", Form::Text),
+    ("http.subdomain_hosts", Form::List),
     ("public_gateway.fetch", Form::Switch),
     ("public_gateway.uploads", Form::Switch),
     ("storage.max_bytes", Form::Text),
@@ -58,6 +61,8 @@ const SETTINGS: [(&str, Form); 26] = [
     ("media.timeout_s", Form::Number),
     ("media.children", Form::Number),
     ("media.thumb_pixels", Form::Number),
+    ("ipfs.gateways", Form::List),
+    ("ipfs.denylists", Form::List),
 ];
 
 /// What the command line may set. Flags of the data folder hold for every command, the others
@@ -90,6 +95,9 @@ pub struct UpFlags {
     /// URL under which the world reaches this node
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Speak TLS with a certificate of this node's own making, kept in the data folder
+    #[arg(long)]
+    pub tls_self_signed: bool,
     /// Where entries are stored: redb or sled
     #[arg(long, value_name = "STORE", value_parser = parse_backend)]
     pub store: Option<Backend>,
@@ -213,6 +221,7 @@ impl Config {
         if let Some(log) = &flags.log {
             self.log.clone_from(log);
         }
+        self.http.tls_self_signed |= flags.tls_self_signed;
         self.offline |= flags.offline;
         self.peers.extend(flags.peers.iter().cloned());
     }
@@ -224,20 +233,34 @@ impl Config {
                 reason: reason.to_owned(),
             })
         };
-        if let Some(url) = &self.http.public_url {
-            let uri = url.parse::<http::Uri>().ok();
-            let fits = uri.is_some_and(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https"))
-                    && uri.authority().is_some()
-                    && matches!(uri.path(), "" | "/")
-                    && uri.query().is_none()
-            });
-            if !fits {
-                return refuse(
-                    "http.public_url",
-                    "write scheme and host without a path, as in https://forum.example",
-                );
-            }
+        if self
+            .http
+            .public_url
+            .as_ref()
+            .is_some_and(|url| !is_origin(url))
+        {
+            return refuse(
+                "http.public_url",
+                "write scheme and host without a path, as in https://forum.example",
+            );
+        }
+        if self.http.tls_cert.is_some() != self.http.tls_key.is_some() {
+            return refuse(
+                "http.tls_cert",
+                "a certificate and its key belong together: set http.tls_cert and http.tls_key",
+            );
+        }
+        if self.http.tls_cert.is_some() && self.http.tls_self_signed {
+            return refuse(
+                "--tls-self-signed",
+                "the configuration names a certificate (http.tls_cert); leave one of them out",
+            );
+        }
+        if !self.ipfs.gateways.iter().all(|url| is_origin(url)) {
+            return refuse(
+                "ipfs.gateways",
+                "write scheme and host of each without a path, as in https://gateway.example",
+            );
         }
         if self.offline && !self.http.listen.ip().is_loopback() {
             return refuse(
@@ -256,6 +279,16 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// An `http` or `https` URL of a host, without a path.
+fn is_origin(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none()
+    })
 }
 
 fn read(path: &Path) -> Result<Table, ConfigError> {
