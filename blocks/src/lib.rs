@@ -11,6 +11,7 @@
 //! - [`HoldingsBook`]: which nodes say that they hold something in full.
 
 mod collect;
+pub mod dag;
 mod error;
 mod evict;
 mod fetch;
