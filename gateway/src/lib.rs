@@ -16,6 +16,7 @@ pub mod failure;
 pub mod gate;
 pub mod guard;
 pub mod headers;
+pub mod ipfs;
 pub mod metrics;
 pub mod node;
 pub mod pages;

@@ -8,16 +8,20 @@
 use std::{fs::File, ops::Range, sync::Arc};
 
 use bytes::Bytes;
+use cid::Cid;
 use futures_lite::stream;
 use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
-use crate::api::types::{
-    BlobAdded, BlobState, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest, ImportProgress,
-    JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest, ProfileEdit,
-    Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted,
-    Written,
+use crate::{
+    api::types::{
+        BlobAdded, BlobState, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest,
+        ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
+        ProfileEdit, Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress,
+        VoteRequest, Voted, Written,
+    },
+    ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
 };
 
 /// A future that a [`Node`] method returns.
@@ -164,6 +168,36 @@ pub trait Node: Send + Sync + 'static {
     /// The dag-cbor block with this CID, as received: an entry, or the payload of one.
     fn block(&self, viewer: Viewer, cid: EntryId) -> Reply<'_, Bytes>;
 
+    /// Follows a path below an IPFS root. With `local_only` nothing is asked of others. A block that
+    /// isn't held is [`NodeError::NotHeld`], a name that doesn't exist [`NodeError::NotFound`].
+    fn ipfs_resolve(
+        &self,
+        viewer: Viewer,
+        root: Cid,
+        path: Vec<String>,
+        local_only: bool,
+    ) -> Reply<'_, ResolvedPath>;
+
+    /// Opens a UnixFS file, a block without structure, or a blob. A file that is one blob is
+    /// [`BlobBody::File`]; [`BlobBody::Partial`] is read with [`Node::ipfs_range`].
+    fn ipfs_open(&self, viewer: Viewer, cid: Cid) -> Reply<'_, OpenBlob>;
+
+    /// Verified bytes of exactly this range of what [`Node::ipfs_open`] opened, in order.
+    fn ipfs_range(&self, viewer: Viewer, cid: Cid, range: Range<u64>) -> Reply<'_, ByteStream>;
+
+    /// One block, verified. Blobs over two mebibytes are no blocks.
+    fn ipfs_block(&self, viewer: Viewer, cid: Cid) -> Reply<'_, Bytes>;
+
+    /// The entries of a UnixFS directory.
+    fn ipfs_list(&self, viewer: Viewer, cid: Cid) -> Reply<'_, IpfsListing>;
+
+    /// A CAR. Its first item is waited for: a root that isn't held, or a path that leads nowhere,
+    /// is an error and no stream. A block that is missing later is the last item, an `Err`.
+    fn ipfs_car(&self, viewer: Viewer, request: CarRequest) -> Reply<'_, ByteStream>;
+
+    /// `GET /routing/v1/providers/{cid}`: this node, where it holds the block and may say so.
+    fn ipfs_providers(&self, cid: Cid) -> Reply<'_, Vec<IpfsProvider>>;
+
     /// `GET /api/v1/pins`.
     fn pins(&self) -> Reply<'_, Vec<data::Pin>>;
 
@@ -271,6 +305,12 @@ pub enum NodeError {
     /// The node is starting, stopping, or a part of it is switched off.
     #[error("{0}")]
     Unavailable(String),
+    /// A part of a standard that this node doesn't have.
+    #[error("{0}")]
+    NotImplemented(String),
+    /// A CID of a codec or hash function that this node doesn't read.
+    #[error("{0}")]
+    Unsupported(String),
     /// A fault of this machine: disk full, store corrupt, child process failed.
     #[error("cannot {act}: {source}")]
     Local {
@@ -309,6 +349,8 @@ impl NodeError {
             Self::NotVerified(_) => ErrorCode::NotVerified,
             Self::Busy { .. } => ErrorCode::Busy,
             Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::NotImplemented(_) => ErrorCode::NotImplemented,
+            Self::Unsupported(_) => ErrorCode::Unsupported,
             Self::Local { .. } => ErrorCode::Local,
         }
     }

@@ -16,6 +16,7 @@ mod writing;
 use std::{future::ready, ops::Range, sync::Arc};
 
 use bytes::Bytes;
+use cid::Cid;
 use gateway::{
     api::types::{
         BlobAdded, BlobState, Edit, EventQuery, FetchProgress, FetchRequest, ImportProgress,
@@ -23,7 +24,8 @@ use gateway::{
         Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted,
         Written,
     },
-    node::{ByteStream, EventBatch, Items, Node, OpenBlob, Reply, Viewer},
+    ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
+    node::{ByteStream, EventBatch, Items, Node, NodeError, OpenBlob, Reply, Viewer},
 };
 use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
@@ -150,6 +152,40 @@ impl Node for Service {
         Box::pin(blobs::block(&self.core, viewer, cid))
     }
 
+    fn ipfs_resolve(
+        &self,
+        _: Viewer,
+        _: Cid,
+        _: Vec<String>,
+        _: bool,
+    ) -> Reply<'_, ResolvedPath> {
+        pending()
+    }
+
+    fn ipfs_open(&self, _: Viewer, _: Cid) -> Reply<'_, OpenBlob> {
+        pending()
+    }
+
+    fn ipfs_range(&self, _: Viewer, _: Cid, _: Range<u64>) -> Reply<'_, ByteStream> {
+        pending()
+    }
+
+    fn ipfs_block(&self, _: Viewer, _: Cid) -> Reply<'_, Bytes> {
+        pending()
+    }
+
+    fn ipfs_list(&self, _: Viewer, _: Cid) -> Reply<'_, IpfsListing> {
+        pending()
+    }
+
+    fn ipfs_car(&self, _: Viewer, _: CarRequest) -> Reply<'_, ByteStream> {
+        pending()
+    }
+
+    fn ipfs_providers(&self, _: Cid) -> Reply<'_, Vec<IpfsProvider>> {
+        pending()
+    }
+
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {
         Box::pin(pinning::pins(&self.core))
     }
@@ -190,4 +226,9 @@ impl Node for Service {
     fn event_head(&self) -> watch::Receiver<u64> {
         self.core.events.subscribe()
     }
+}
+
+fn pending<'a, T: Send + 'a>() -> Reply<'a, T> {
+    let why = "this node doesn't serve IPFS names yet".to_owned();
+    Box::pin(ready(Err(NodeError::Unavailable(why))))
 }

@@ -36,6 +36,14 @@ pub enum ErrorCode {
     BadRange,
     /// A hash or signature does not match.
     NotVerified,
+    /// What is named can't be had in the format asked for.
+    NotAcceptable,
+    /// Asked for from the cache only, and not held.
+    NotCached,
+    /// Codec or hash function of a CID that isn't read here.
+    Unsupported,
+    /// A part of a standard that isn't there.
+    NotImplemented,
     /// Too many requests.
     Busy,
     /// Starting, stopping or switched off.
@@ -62,6 +70,10 @@ impl ErrorCode {
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::NotVerified => StatusCode::BAD_GATEWAY,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotCached => StatusCode::PRECONDITION_FAILED,
+            Self::Unsupported => StatusCode::BAD_REQUEST,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Local => StatusCode::INTERNAL_SERVER_ERROR,
@@ -71,8 +83,8 @@ impl ErrorCode {
     /// Exit code of a command that failed with this.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::NotFound | Self::NotHeld | Self::Denied => 3,
-            Self::Invalid | Self::BadRange => 2,
+            Self::NotFound | Self::NotHeld | Self::NotCached | Self::Denied => 3,
+            Self::Invalid | Self::BadRange | Self::Unsupported => 2,
             Self::NotVerified => 4,
             Self::Unavailable => 5,
             _ => 1,

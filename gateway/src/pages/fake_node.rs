@@ -4,6 +4,7 @@
 use std::{ops::Range, sync::Mutex};
 
 use bytes::Bytes;
+use cid::Cid;
 use futures_lite::StreamExt;
 use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
@@ -11,6 +12,7 @@ use views::data;
 
 use crate::{
     api::types::*,
+    ipfs::types::*,
     node::{ByteStream, EventBatch, Items, Node, NodeError, OpenBlob, Reply, Viewer},
 };
 
@@ -328,6 +330,27 @@ impl Node for FakeNode {
         absent()
     }
     fn block(&self, _: Viewer, _: EntryId) -> Reply<'_, Bytes> {
+        absent()
+    }
+    fn ipfs_resolve(&self, _: Viewer, _: Cid, _: Vec<String>, _: bool) -> Reply<'_, ResolvedPath> {
+        absent()
+    }
+    fn ipfs_open(&self, _: Viewer, _: Cid) -> Reply<'_, OpenBlob> {
+        absent()
+    }
+    fn ipfs_range(&self, _: Viewer, _: Cid, _: Range<u64>) -> Reply<'_, ByteStream> {
+        absent()
+    }
+    fn ipfs_block(&self, _: Viewer, _: Cid) -> Reply<'_, Bytes> {
+        absent()
+    }
+    fn ipfs_list(&self, _: Viewer, _: Cid) -> Reply<'_, IpfsListing> {
+        absent()
+    }
+    fn ipfs_car(&self, _: Viewer, _: CarRequest) -> Reply<'_, ByteStream> {
+        absent()
+    }
+    fn ipfs_providers(&self, _: Cid) -> Reply<'_, Vec<IpfsProvider>> {
         absent()
     }
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {

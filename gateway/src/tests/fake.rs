@@ -12,12 +12,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use cid::Cid;
 use futures_lite::{StreamExt, stream};
 use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
-use crate::{api::types::*, node::*};
+use crate::{api::types::*, ipfs::types::*, node::*};
 
 pub struct Fake {
     pub blobs: Mutex<BTreeMap<BlobId, OpenBlob>>,
@@ -292,6 +293,27 @@ impl Node for Fake {
         Box::pin(async move {
             block.ok_or_else(|| NodeError::NotFound(format!("block {cid} is not known here")))
         })
+    }
+    fn ipfs_resolve(&self, _: Viewer, _: Cid, _: Vec<String>, _: bool) -> Reply<'_, ResolvedPath> {
+        absent()
+    }
+    fn ipfs_open(&self, _: Viewer, _: Cid) -> Reply<'_, OpenBlob> {
+        absent()
+    }
+    fn ipfs_range(&self, _: Viewer, _: Cid, _: Range<u64>) -> Reply<'_, ByteStream> {
+        absent()
+    }
+    fn ipfs_block(&self, _: Viewer, _: Cid) -> Reply<'_, Bytes> {
+        absent()
+    }
+    fn ipfs_list(&self, _: Viewer, _: Cid) -> Reply<'_, IpfsListing> {
+        absent()
+    }
+    fn ipfs_car(&self, _: Viewer, _: CarRequest) -> Reply<'_, ByteStream> {
+        absent()
+    }
+    fn ipfs_providers(&self, _: Cid) -> Reply<'_, Vec<IpfsProvider>> {
+        absent()
     }
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {
         Box::pin(async { Ok(Vec::new()) })
