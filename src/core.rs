@@ -57,6 +57,8 @@ pub struct Core {
     pub follows: Follows,
     /// What is promised.
     pub pins: Pins,
+    /// URL of the web server.
+    pub url: String,
     /// This node's identity.
     pub identity: IdentityId,
     /// Signs entries.
@@ -69,6 +71,8 @@ pub struct Core {
     pub wants: Mutex<Wants>,
     /// Something was added to the wants, or became due.
     pub wants_changed: Notify,
+    /// A blob is complete that has no IPFS name yet.
+    pub names_wanted: Notify,
     /// Rows that may name media, on their way to `flow::follow`.
     pub arrivals: mpsc::Sender<Arrival>,
     /// The other end, until it is taken.

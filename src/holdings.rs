@@ -102,6 +102,13 @@ impl Holdings {
         u32::try_from(self.book.count(item, own, now_ms)).unwrap_or(u32::MAX)
     }
 
+    /// Spaces of the posts with this blob that this node stated to hold.
+    pub fn spaces_of(&self, blob: &BlobId) -> BTreeSet<SpaceId> {
+        let own = self.own.values();
+        let posts = own.filter(|(held, _)| held.blobs.contains(blob));
+        posts.map(|(held, _)| held.space).collect()
+    }
+
     /// Strikes out what a liar said.
     pub fn forget(&mut self, endpoint: EndpointKey) {
         self.book.forget_endpoint(endpoint);

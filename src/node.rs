@@ -124,6 +124,7 @@ impl Node {
             device,
             identity,
             network,
+            url: url.clone(),
         };
         let Assembled {
             core,
@@ -378,6 +379,7 @@ struct Parts {
     device: SecretKey,
     identity: IdentityId,
     network: Network,
+    url: String,
 }
 
 struct Assembled {
@@ -409,6 +411,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         device,
         identity,
         network,
+        url,
     } = parts;
     let blobs = open_blobs(&config, &folder).await?;
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
@@ -443,6 +446,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         holdings: Mutex::new(Holdings::default()),
         wants: Mutex::new(Wants::default()),
         wants_changed: Notify::new(),
+        names_wanted: Notify::new(),
         arrivals,
         arrivals_receiver: Mutex::new(Some(receiver)),
         look_again: Notify::new(),
@@ -460,6 +464,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         database,
         blobs,
         network,
+        url,
         identity,
         device,
     });
