@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use cid::Cid;
 use iroh_blobs::{
     BlobFormat,
     api::{
@@ -46,6 +47,8 @@ pub struct Imported {
     pub blob: BlobId,
     /// Its size.
     pub size_bytes: u64,
+    /// The root of its UnixFS DAG (profile `unixfs-v1-2025`, IPIP-499).
+    pub unixfs: Cid,
 }
 
 /// Why bytes were not imported; what was written of them is deleted.
@@ -218,7 +221,12 @@ impl Blobs {
         room.commit(stored_bytes(size_bytes));
         write.succeeded();
         self.settle().await?;
-        Ok(Imported { blob, size_bytes })
+        let unixfs = crate::dag::name_of(crate::dag::codec::RAW, &[]);
+        Ok(Imported {
+            blob,
+            size_bytes,
+            unixfs,
+        })
     }
 
     /// Deletes what a failed import wrote, then gives its room back.

@@ -18,6 +18,7 @@ mod fetch;
 mod files;
 mod holdings;
 mod import;
+mod index;
 mod keep;
 mod ledger;
 mod progress;
@@ -36,6 +37,7 @@ pub use fetch::{
 };
 pub use holdings::HoldingsBook;
 pub use import::{ImportError, Imported};
+pub use index::{DagHeld, FileAt, Intake, IntakeError, Taken};
 pub use keep::Keep;
 pub use progress::{Progress, ProgressSender, Stage, unwatched};
 pub use provide::{Gate, Provider, ProviderLimits, ProviderProtocol, ProviderService, Sent};
