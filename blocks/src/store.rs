@@ -279,6 +279,16 @@ impl Blobs {
         self.delete(blob).await
     }
 
+    /// Makes this the whole denylist. What is held of newly denied blobs stays until
+    /// [`Blobs::deny`] deletes it, and is not served meanwhile.
+    pub fn replace_denied(&self, denied: BTreeSet<BlobId>) {
+        *self
+            .0
+            .denied
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = denied;
+    }
+
     /// Takes a blob off the denylist; its bytes must be fetched or imported again.
     pub fn allow(&self, blob: BlobId) {
         self.0
