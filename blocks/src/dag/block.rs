@@ -1,7 +1,11 @@
 //! Names of blocks: which can be served at all, and which bytes have them.
 
 use bytes::Bytes;
-use cid::{Cid, multihash::Multihash};
+use cid::{
+    Cid, Version,
+    multibase::{self, Base},
+    multihash::Multihash,
+};
 use sha2::{Digest, Sha256, Sha512};
 use thiserror::Error;
 
@@ -139,4 +143,26 @@ pub fn name_of(codec: u64, bytes: &[u8]) -> Cid {
 pub fn inline(cid: &Cid) -> Option<Bytes> {
     (cid.hash().code() == hash::IDENTITY && check_name(cid).is_ok())
         .then(|| Bytes::copy_from_slice(cid.hash().digest()))
+}
+
+/// Reads a CID at the start of bytes: it, and how many bytes it takes. None unless it is one in its
+/// shortest form.
+pub(super) fn read_cid(bytes: &[u8]) -> Option<(Cid, usize)> {
+    let mut rest = bytes;
+    let cid = Cid::read_bytes(&mut rest).ok()?;
+    let length = bytes.len() - rest.len();
+    (length == cid.encoded_len()).then_some((cid, length))
+}
+
+/// Reads a CID's text. None unless the whole text is one, where [`Cid`] itself would also take a URL
+/// that ends in one, and bytes after it.
+pub fn parse_cid(text: &str) -> Option<Cid> {
+    let is_v0 = Version::is_v0_str(text);
+    let bytes = if is_v0 {
+        Base::Base58Btc.decode(text).ok()?
+    } else {
+        multibase::decode(text).ok()?.1
+    };
+    let (cid, length) = read_cid(&bytes)?;
+    (length == bytes.len() && (cid.version() == Version::V0) == is_v0).then_some(cid)
 }

@@ -7,27 +7,41 @@
 //! - [`FileBuilder`], [`directory()`]: names of files and directories, equal to Kubo's for the
 //!   profile `unixfs-v1-2025` (IPIP-499).
 //! - [`links()`]: what a block refers to, whatever its codec.
+//! - [`resolve()`], [`read()`], [`list()`], [`export()`]: paths, files, directories and CARs of what a
+//!   [`BlockSource`] has.
 //! - [`CarDecoder`], [`car_header`], [`car_frame`]: CARv1 streams.
 
 mod block;
 mod build;
 mod car;
+mod data;
 mod directory;
+mod export;
 mod hamt;
 mod links;
+mod list;
 mod pb;
+mod read;
+mod resolve;
 mod source;
 mod unixfs;
+mod walk;
+mod wire;
 
-pub use block::{BlockFault, NameFault, check_name, inline, name_of, verify};
+pub use block::{BlockFault, NameFault, check_name, inline, name_of, parse_cid, verify};
 pub use build::{Emit, FileBuilder, Leaf, Root};
 pub use car::{CarDecoder, CarFault, CarItem, MAX_CAR_HEADER_BYTES, car_frame, car_header};
 pub use directory::{DirectoryFault, Entry, directory};
+pub use export::{ExportRequest, MAX_SEEN, Scope, export};
 pub use hamt::{HamtFault, ShardHash, ShardLink, shard_link};
 pub use links::{LinksFault, MAX_NESTING, links};
+pub use list::{Listed, Listing, list};
 pub use pb::{Link, Node, PbFault};
+pub use read::read;
+pub use resolve::{Kind, MAX_SEGMENTS, ResolveError, Resolved, resolve};
 pub use source::{BlockError, BlockSource};
 pub use unixfs::{UnixFs, UnixFsFault};
+pub use walk::{MAX_DEPTH, MAX_PENDING, MAX_SYMLINK_BYTES, NodeFault, WalkError};
 
 /// Multicodecs of the blocks that are served.
 pub mod codec {

@@ -4,6 +4,21 @@ use bytes::Bytes;
 use cid::Cid;
 use thiserror::Error;
 
+use super::{
+    block::read_cid,
+    wire::{
+        BYTES, Field, Fields, VARINT, field_bytes, number_bytes, put_bytes, put_field, put_head,
+    },
+};
+
+/// Fields of a node: its links come before its data (DAG-PB specification).
+const DATA: u8 = 1;
+const LINKS: u8 = 2;
+/// Fields of a link, in this order.
+const HASH: u8 = 1;
+const NAME: u8 = 2;
+const TSIZE: u8 = 3;
+
 /// A link of a [`Node`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -72,11 +87,11 @@ pub enum PbFault {
         at: usize,
     },
     /// A link that lacks its CID, name or size.
-    #[error("the link that ends at byte {at} has no {field}")]
+    #[error("a link has no {field} at byte {at}")]
     Missing {
         /// What it lacks.
         field: &'static str,
-        /// Where the link ends, bytes.
+        /// Where it should be, bytes.
         at: usize,
     },
     /// A link's CID isn't one.
@@ -99,12 +114,107 @@ impl Node {
     /// # Errors
     /// When the bytes aren't what [`Node::encode`] would make of the same node.
     pub fn decode(bytes: &Bytes) -> Result<Self, PbFault> {
-        let _ = bytes;
-        unimplemented!()
+        let mut fields = Fields::new(bytes, 0);
+        let mut node = Self::default();
+        while let Some(field) = fields.next_field()? {
+            if node.data.is_some() {
+                return Err(field.out_of_order());
+            }
+            match u8::try_from(field.number) {
+                Ok(LINKS) => {
+                    field.expect(BYTES)?;
+                    let link = fields.bytes()?;
+                    let base = fields.position() - link.len();
+                    node.links.push(Link::decode(link, base)?);
+                }
+                Ok(DATA) => {
+                    field.expect(BYTES)?;
+                    node.data = Some(bytes.slice_ref(fields.bytes()?));
+                }
+                _ => return Err(field.unknown()),
+            }
+        }
+        Ok(node)
     }
 
     /// The block's bytes.
     pub fn encode(&self) -> Bytes {
-        unimplemented!()
+        let mut to = Vec::with_capacity(self.encoded_bytes());
+        for link in &self.links {
+            link.encode(&mut to);
+        }
+        if let Some(data) = &self.data {
+            put_bytes(&mut to, DATA, data);
+        }
+        to.into()
+    }
+
+    /// How long the block is.
+    pub fn encoded_bytes(&self) -> usize {
+        let links = self
+            .links
+            .iter()
+            .map(|link| field_bytes(link.inner_bytes()))
+            .sum::<usize>();
+        let data = self.data.as_ref().map_or(0, |data| field_bytes(data.len()));
+        links + data
+    }
+}
+
+impl Link {
+    fn decode(bytes: &[u8], base: usize) -> Result<Self, PbFault> {
+        let mut fields = Fields::new(bytes, base);
+        let hash = Self::field(&mut fields, HASH, "CID")?;
+        hash.expect(BYTES)?;
+        let cid_bytes = fields.bytes()?;
+        let cid = match read_cid(cid_bytes) {
+            Some((cid, length)) if length == cid_bytes.len() => cid,
+            _ => return Err(PbFault::Cid { at: hash.at }),
+        };
+        let name = Self::field(&mut fields, NAME, "name")?;
+        name.expect(BYTES)?;
+        let name = std::str::from_utf8(fields.bytes()?)
+            .map_err(|_| PbFault::Name { at: name.at })?
+            .to_owned();
+        let size = Self::field(&mut fields, TSIZE, "size")?;
+        size.expect(VARINT)?;
+        let size_bytes = fields.number()?;
+        match fields.next_field()? {
+            None => Ok(Self {
+                cid,
+                name,
+                size_bytes,
+            }),
+            Some(field) if (1..=u64::from(TSIZE)).contains(&field.number) => {
+                Err(field.out_of_order())
+            }
+            Some(field) => Err(field.unknown()),
+        }
+    }
+
+    /// The head of the field that has to come next.
+    fn field(fields: &mut Fields<'_>, number: u8, noun: &'static str) -> Result<Field, PbFault> {
+        let at = fields.position();
+        match fields.next_field()? {
+            Some(field) if field.number == u64::from(number) => Ok(field),
+            Some(field) if (1..u64::from(number)).contains(&field.number) => {
+                Err(field.out_of_order())
+            }
+            Some(field) if !(1..=u64::from(TSIZE)).contains(&field.number) => Err(field.unknown()),
+            _ => Err(PbFault::Missing { field: noun, at }),
+        }
+    }
+
+    fn encode(&self, to: &mut Vec<u8>) {
+        put_head(to, LINKS, self.inner_bytes());
+        put_bytes(to, HASH, &self.cid.to_bytes());
+        put_bytes(to, NAME, self.name.as_bytes());
+        put_field(to, TSIZE, self.size_bytes);
+    }
+
+    /// Bytes of its three fields.
+    fn inner_bytes(&self) -> usize {
+        let size = 1 + number_bytes(self.size_bytes);
+        field_bytes(self.cid.encoded_len()) + field_bytes(self.name.len()) + size
     }
 }

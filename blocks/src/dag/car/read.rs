@@ -2,12 +2,18 @@
 
 use bytes::{Bytes, BytesMut};
 use cid::Cid;
+use serde::Deserialize;
 use thiserror::Error;
 
 use super::{
-    super::{BlockFault, MAX_BLOCK_BYTES},
-    MAX_CAR_HEADER_BYTES,
+    super::{BlockFault, MAX_BLOCK_BYTES, block::read_cid, verify},
+    Header, MAX_CAR_HEADER_BYTES,
 };
+
+/// Bytes of the longest length (unsigned varint).
+const VARINT_BYTES: usize = 9;
+/// Bytes of the longest CID: version, codec, hash function, length and digest.
+const MAX_CID_BYTES: usize = 4 * VARINT_BYTES + 64;
 
 /// What is wrong with a CAR. Offsets are those of the section, from the start of the stream, bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -65,7 +71,7 @@ pub enum CarFault {
         offset: u64,
     },
     /// A section's bytes aren't the block that its CID names.
-    #[error("at byte {offset} of the CAR: {fault}")]
+    #[error("at byte {offset} of the CAR is not the block {cid}")]
     Block {
         /// Where.
         offset: u64,
@@ -73,7 +79,7 @@ pub enum CarFault {
         cid: Cid,
         /// Why.
         #[source]
-        fault: BlockFault,
+        source: BlockFault,
     },
     /// The stream ended inside a section, or before the header.
     #[error("the CAR ends inside the section at byte {offset}")]
@@ -101,11 +107,15 @@ pub enum CarItem {
 }
 
 /// Reads a CARv1 from pieces of any length. Holds at most what was pushed and not taken yet: call
-/// [`CarDecoder::next`] until it gives none before each [`CarDecoder::push`].
+/// [`CarDecoder::next`] until it gives none before each [`CarDecoder::push`]. Blocks are slices of
+/// what was pushed: whoever keeps a small one for long copies it.
 #[derive(Debug, Default)]
 pub struct CarDecoder {
     buffer: BytesMut,
+    /// Where the buffer starts in the stream, bytes.
     offset: u64,
+    has_header: bool,
+    fault: Option<CarFault>,
 }
 
 impl CarDecoder {
@@ -114,9 +124,11 @@ impl CarDecoder {
         Self::default()
     }
 
-    /// Takes the next bytes of the stream.
+    /// Takes the next bytes of the stream; none after a fault.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        if self.fault.is_none() {
+            self.buffer.extend_from_slice(bytes);
+        }
     }
 
     /// The next part; none when more bytes are needed.
@@ -125,22 +137,124 @@ impl CarDecoder {
     /// What is wrong with the stream; the same again when it is asked again.
     #[expect(
         clippy::should_implement_trait,
-        reason = "no iterator: none means not yet"
+        reason = "no iterator: none is not the end"
     )]
     pub fn next(&mut self) -> Result<Option<CarItem>, CarFault> {
-        unimplemented!()
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        self.section().inspect_err(|fault| {
+            self.fault = Some(fault.clone());
+            self.buffer = BytesMut::new();
+        })
     }
 
-    /// Whether the stream may end here.
+    /// Whether the stream may end here, once [`CarDecoder::next`] gave none.
     ///
     /// # Errors
-    /// When it ends inside a section, or had no header.
+    /// When it ends inside a section, had no header, or was at fault before.
     pub fn end(&self) -> Result<(), CarFault> {
-        unimplemented!()
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None if self.has_header && self.buffer.is_empty() => Ok(()),
+            None => Err(CarFault::Truncated {
+                offset: self.offset,
+            }),
+        }
     }
 
-    /// Where the next section starts, bytes from the start of the stream.
+    /// Where the next section starts, or the one at fault, bytes from the start of the stream.
     pub fn offset(&self) -> u64 {
         self.offset
     }
+
+    fn section(&mut self) -> Result<Option<CarItem>, CarFault> {
+        let Some((length, prefix_bytes)) = self.length()? else {
+            return Ok(None);
+        };
+        let length = self.bounded(length)?;
+        let wanted_bytes = prefix_bytes + length;
+        if self.buffer.len() < wanted_bytes {
+            self.buffer.reserve(wanted_bytes - self.buffer.len());
+            return Ok(None);
+        }
+        let section = self.buffer.split_to(wanted_bytes).freeze();
+        let section = section.slice(prefix_bytes..);
+        let item = if self.has_header {
+            block(section, self.offset)?
+        } else {
+            header(&section)?
+        };
+        self.has_header = true;
+        self.offset += wanted_bytes as u64;
+        Ok(Some(item))
+    }
+
+    /// The length that the next section says, and the bytes that this takes; none when they aren't
+    /// all there (unsigned varint, up to nine bytes).
+    fn length(&self) -> Result<Option<(u64, usize)>, CarFault> {
+        let offset = self.offset;
+        let mut length = 0u64;
+        for (place, byte) in self.buffer.iter().take(VARINT_BYTES).enumerate() {
+            length |= u64::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                if place > 0 && *byte == 0 {
+                    return Err(CarFault::VarintNotMinimal { offset });
+                }
+                return Ok(Some((length, place + 1)));
+            }
+        }
+        if self.buffer.len() >= VARINT_BYTES {
+            return Err(CarFault::VarintTooLong { offset });
+        }
+        Ok(None)
+    }
+
+    /// Refuses a section before it is waited for.
+    fn bounded(&self, size_bytes: u64) -> Result<usize, CarFault> {
+        let offset = self.offset;
+        let max_bytes = if self.has_header {
+            MAX_BLOCK_BYTES + MAX_CID_BYTES
+        } else {
+            MAX_CAR_HEADER_BYTES
+        };
+        match usize::try_from(size_bytes) {
+            Ok(length) if (1..=max_bytes).contains(&length) => Ok(length),
+            _ if !self.has_header => Err(CarFault::HeaderLength { size_bytes }),
+            Ok(0) => Err(CarFault::SectionEmpty { offset }),
+            _ => Err(CarFault::SectionTooLarge { offset, size_bytes }),
+        }
+    }
+}
+
+fn block(section: Bytes, offset: u64) -> Result<CarItem, CarFault> {
+    let (cid, cid_bytes) = read_cid(&section).ok_or(CarFault::Cid { offset })?;
+    let bytes = section.slice(cid_bytes..);
+    match verify(&cid, &bytes) {
+        Ok(()) => Ok(CarItem::Block { cid, bytes }),
+        Err(source) => Err(CarFault::Block {
+            offset,
+            cid,
+            source,
+        }),
+    }
+}
+
+/// The version comes first: the header of another has other fields.
+fn header(bytes: &[u8]) -> Result<CarItem, CarFault> {
+    let fault = |error: serde_ipld_dagcbor::DecodeError<_>| CarFault::Header {
+        reason: error.to_string(),
+    };
+    let Version { version } = serde_ipld_dagcbor::from_slice(bytes).map_err(fault)?;
+    if version != 1 {
+        return Err(CarFault::Version { version });
+    }
+    let Header { roots, .. } = serde_ipld_dagcbor::from_slice(bytes).map_err(fault)?;
+    Ok(CarItem::Header { roots })
+}
+
+/// What headers of all versions have.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
 }
