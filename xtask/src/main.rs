@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod interop;
 mod packages;
 mod soak;
 mod test;
@@ -50,6 +51,8 @@ enum Command {
     Tidy,
     /// Measure against the rivals beside us; prints a table and writes JSON.
     Bench(bench::BenchArgs),
+    /// Run other IPFS programs against datt; prints a table.
+    Interop(interop::InteropArgs),
     /// Kill a node under load, again and again, and look for anything lost.
     Soak(soak::SoakArgs),
 }
@@ -72,6 +75,7 @@ fn run(command: Command) -> Result<()> {
         Command::Check(args) => check::run(&workspace, &args),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench(args) => bench::run(&workspace, &args),
+        Command::Interop(args) => interop::run(&workspace, &args),
         Command::Soak(args) => soak::run(&workspace, &args),
     }
 }
