@@ -13,8 +13,8 @@ use model::{BlobId, EndpointKey, EntryId, IdentityId, Item, SecretKey, SpaceId};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    config::Config, data_folder::DataFolder, endpoint::Network, follows::Follows,
-    holdings::Holdings, pins::Pins, traffic::Traffic, wants::Wants,
+    config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
+    follows::Follows, holdings::Holdings, pins::Pins, traffic::Traffic, wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -45,6 +45,8 @@ pub struct Core {
     pub database: Arc<Database>,
     /// Media.
     pub blobs: Blobs,
+    /// What is refused.
+    pub denylist: Arc<Denylist>,
     /// Media from peers.
     pub fetcher: Fetcher,
     /// Who received which blob from here.

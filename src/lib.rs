@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod core;
 pub mod data_folder;
+pub mod denylist;
 pub mod endpoint;
 pub mod flow;
 pub mod follows;

@@ -15,7 +15,7 @@ use database::Database;
 use gateway::{gate::Gate, metrics::Metrics, settings::Settings};
 use iroh::protocol::Router;
 use iroh_gossip::net::Gossip;
-use model::{IdentityId, RelayHint, SecretKey, limits};
+use model::{BlobId, IdentityId, RelayHint, SecretKey, limits};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -30,6 +30,7 @@ use crate::{
     config::Config,
     core::Core,
     data_folder::{DataFolder, FolderError, Running},
+    denylist::Denylist,
     endpoint::{EndpointError, Network, Wishes},
     flow,
     follows::Follows,
@@ -389,7 +390,11 @@ struct Assembled {
     provider_service: ProviderService,
 }
 
-async fn open_blobs(config: &Config, folder: &DataFolder) -> Result<Blobs, blocks::StoreError> {
+async fn open_blobs(
+    config: &Config,
+    folder: &DataFolder,
+    denied: BTreeSet<BlobId>,
+) -> Result<Blobs, blocks::StoreError> {
     let quota = Quota::new(
         folder.path(),
         config.storage.max_bytes,
@@ -397,7 +402,7 @@ async fn open_blobs(config: &Config, folder: &DataFolder) -> Result<Blobs, block
     );
     let options = BlobsOptions {
         quota,
-        denied: BTreeSet::new(),
+        denied,
         cache_max_bytes: config.storage.max_bytes / 2,
     };
     Blobs::open(&folder.blobs(), options).await
@@ -413,10 +418,13 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         network,
         url,
     } = parts;
-    let blobs = open_blobs(&config, &folder).await?;
+    let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
+    let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
+    let gate = Arc::clone(&denylist);
+    let may_have = move |blob, _| gate.check_blob(blob).is_none();
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let (serving, provider_service, provider) =
-        Provider::new(&blobs, |_, _| true, ProviderLimits::default());
+        Provider::new(&blobs, may_have, ProviderLimits::default());
     let message_bytes = limits::GOSSIP_BYTES + 96;
     let gossip = Gossip::builder().max_message_size(message_bytes);
     let gossip = gossip.spawn(network.endpoint.clone());
@@ -439,6 +447,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let core = Arc::new(Core {
         follows: Follows::open(&folder)?,
         pins: Pins::open(&folder)?,
+        denylist,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
         provider,
         gossip: handle,

@@ -8,13 +8,17 @@ use model::EndpointKey;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::now_ms, core::Core, data_folder::used_bytes, flow, follows::KnownPeer};
+use crate::{
+    clock::now_ms, core::Core, data_folder::used_bytes, denylist, flow, follows::KnownPeer,
+};
 
 const TICK: Duration = Duration::from_secs(1);
 /// A tick that comes this much late means that the machine slept.
 const SLEPT_MS: u64 = 15_000;
 /// Ticks between samples of the traffic chart.
 const SAMPLE: u64 = 5;
+/// Ticks between looks at the files of the denylists.
+const DENYLISTS: u64 = 2;
 /// Ticks between measuring the data folder.
 const MEASURE: u64 = 20;
 /// Ticks between looks at held-back entries and at holdings to renew.
@@ -71,6 +75,14 @@ async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u
     if count.is_multiple_of(SAMPLE) {
         core.traffic.sample(time_ms);
         gauges(core).await;
+    }
+    if count == 0 {
+        // What was denied while the node didn't run.
+        core.warn("denylist", core.denylist.problems());
+        denylist::honour::enforce(core).await;
+    }
+    if count.is_multiple_of(DENYLISTS) {
+        denylist::honour::look(core).await;
     }
     if count.is_multiple_of(MEASURE) {
         measure(core).await;
