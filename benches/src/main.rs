@@ -4,16 +4,23 @@
 //! target is a ratio to something measured in the same run on the same machine, or a limit.
 //! `cargo xtask bench` builds what is needed, runs all of them and prints the table.
 
+mod download;
 mod files;
 mod import;
 mod ingest;
+mod ipfs_car;
+mod ipfs_import;
+mod ipfs_memory;
+mod ipfs_reads;
 mod latency;
 mod memory;
+mod nginx;
 mod pages;
 mod ranges;
 mod row;
 mod stage;
 mod transfer;
+mod wrk;
 
 // the nodes under measurement are started and spoken to as in the tests
 #[expect(dead_code, reason = "the tests use all of it, measurements a part")]
@@ -22,6 +29,9 @@ mod http;
 #[expect(dead_code, reason = "the tests use all of it, measurements a part")]
 #[path = "../../tests/node.rs"]
 mod node;
+#[expect(dead_code, reason = "interop uses all of it, measurements a part")]
+#[path = "../../xtask/src/interop/kubo.rs"]
+mod kubo;
 
 use std::env;
 use std::path::PathBuf;
@@ -33,7 +43,7 @@ use crate::stage::Stage;
 /// A measurement: its name, and what carries it out.
 type Measurement = (&'static str, fn(&Stage) -> Result<()>);
 
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 12] = [
     ("transfer", transfer::run),
     ("import", import::run),
     ("memory", memory::run),
@@ -42,6 +52,10 @@ const MEASUREMENTS: [Measurement; 8] = [
     ("late-joiner", pages::late_joiner),
     ("ranges", ranges::run),
     ("pages", pages::run),
+    ("ipfs-import", ipfs_import::run),
+    ("ipfs-reads", ipfs_reads::run),
+    ("ipfs-car", ipfs_car::run),
+    ("ipfs-memory", ipfs_memory::run),
 ];
 
 fn main() -> Result<()> {
@@ -60,7 +74,9 @@ fn main() -> Result<()> {
             };
             measure(&stage(&args[2..])?)
         }
-        _ => bail!("usage: datt-benches list | run NAME --datt FILE --scratch FOLDER [--small]"),
+        _ => bail!(
+            "usage: datt-benches list | run NAME --datt FILE --scratch FOLDER [--kubo FILE] [--small]"
+        ),
     }
 }
 
@@ -72,5 +88,6 @@ fn stage(args: &[String]) -> Result<Stage> {
             .with_context(|| format!("{flag} is missing"))
     };
     let small = args.iter().any(|arg| arg == "--small");
-    Stage::new(value("--datt")?, value("--scratch")?, small)
+    let kubo = value("--kubo").ok();
+    Stage::new(value("--datt")?, kubo, value("--scratch")?, small)
 }

@@ -44,14 +44,15 @@ pub fn run(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn above(idle_kib: u64, peak_kib: u64) -> f64 {
+/// MiB of the peak above idle.
+pub fn above(idle_kib: u64, peak_kib: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes in MiB")]
     let kib = peak_kib.saturating_sub(idle_kib) as f64;
     kib / 1024.0
 }
 
 /// The most anonymous memory, in KiB, that the node had while something was done.
-fn peak_during<T>(node: &Node, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
+pub fn peak_during<T>(node: &Node, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
     let peak = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let done = thread::scope(|scope| {

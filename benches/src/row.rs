@@ -54,10 +54,20 @@ impl Row {
         );
     }
 
+    /// Nothing to compare with on this machine: prints the row, without a verdict.
+    pub fn alone(self, ours: f64, unit: &str, missing: &str) {
+        let value = format!("{ours:.0} {unit} ({missing})");
+        self.figure("ours", ours).emit(value, None);
+    }
+
     fn print(mut self, target: String, value: String, met: bool) {
         self.target = target;
+        self.emit(value, Some(met));
+    }
+
+    fn emit(mut self, value: String, met: Option<bool>) {
         self.value = value;
-        self.met = Some(met);
+        self.met = met;
         println!(
             "{}",
             serde_json::to_string(&self).expect("plain data has a JSON form")

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::http::Client;
+use crate::kubo::{Daemon, Repo};
 use crate::node::{Node, Setup, eventually};
 
 /// Longest wait for something to reach another node.
@@ -17,6 +18,7 @@ pub const ARRIVES: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Stage {
     datt: PathBuf,
+    kubo: Option<PathBuf>,
     scratch: PathBuf,
     /// Small inputs: shows that everything runs, proves nothing.
     pub small: bool,
@@ -24,12 +26,18 @@ pub struct Stage {
 
 impl Stage {
     /// A clean scratch folder.
-    pub fn new(datt: PathBuf, scratch: PathBuf, small: bool) -> Result<Self> {
+    pub fn new(
+        datt: PathBuf,
+        kubo: Option<PathBuf>,
+        scratch: PathBuf,
+        small: bool,
+    ) -> Result<Self> {
         ensure!(datt.is_file(), "{} is not there", datt.display());
         let scratch = scratch.join(format!("run-{}", std::process::id()));
         fs::create_dir_all(&scratch)?;
         Ok(Self {
             datt,
+            kubo,
             scratch,
             small,
         })
@@ -45,6 +53,18 @@ impl Stage {
         Setup::new(&self.datt, self.path(name))
             .env("DATT_LOG", "error")
             .env("DATT_AUTO_FETCH_MAX_BYTES", "0")
+    }
+
+    /// A running Kubo that holds the file, and the file's CID there, which must be ours; none
+    /// where Kubo can't be had.
+    pub fn kubo_with(&self, file: &Path, cid: &str) -> Result<Option<Daemon>> {
+        let Some(binary) = &self.kubo else {
+            return Ok(None);
+        };
+        let repo = Repo::new(binary, &self.path("kubo"))?;
+        let theirs = repo.add(file)?;
+        ensure!(theirs == cid, "{theirs} in Kubo, {cid} here");
+        repo.daemon().map(Some)
     }
 
     /// Size of the large file: 1 GiB.
@@ -92,10 +112,18 @@ pub fn thread(client: &Client, space: &str, title: &str) -> Result<String> {
 
 /// Imports a file by its path; the blob's id.
 pub fn add(node: &Node, file: &Path) -> Result<String> {
-    let path = file
-        .to_str()
-        .context("the scratch folder's name is not UTF-8")?;
-    text(&node.json(&["add", path])?[0], "blob")
+    text(&node.json(&["add", arg(file)?])?[0], "blob")
+}
+
+/// Imports a file by its path; its name in IPFS.
+pub fn add_as_ipfs(node: &Node, file: &Path) -> Result<String> {
+    text(&node.json(&["add", arg(file)?])?[0], "ipfs")
+}
+
+/// A path as an argument.
+pub fn arg(path: &Path) -> Result<&str> {
+    path.to_str()
+        .context("the scratch folder's name is not UTF-8")
 }
 
 /// Has the node follow the ticket and waits until it shows so many posts of the thread.

@@ -4,13 +4,14 @@
 //! lines. Targets are ratios of one run on one machine, and are reported, never asserted.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::interop::{Peer, kubo_binary};
 use crate::packages::{NGINX, WRK, prefer};
 use crate::up::build_release;
 use crate::workspace::Workspace;
@@ -71,11 +72,12 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     if wanted.is_empty() {
         bail!("no such measurement; there are:\n{names}");
     }
+    let kubo = kubo(workspace, &wanted)?;
     let mut rows = Vec::new();
     let mut failed = Vec::new();
     for name in wanted {
         println!("── {name}");
-        match measure(workspace, &binary, name, args.small) {
+        match measure(workspace, &binary, name, kubo.as_deref(), args.small) {
             Ok(measured) => {
                 measured.iter().for_each(print_row);
                 rows.extend(measured);
@@ -100,10 +102,25 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
+/// Kubo, for measurements of what has an IPFS name; without it, their rows say so.
+fn kubo(workspace: &Workspace, wanted: &[&str]) -> Result<Option<PathBuf>> {
+    if !wanted.iter().any(|name| name.starts_with("ipfs-")) {
+        return Ok(None);
+    }
+    match kubo_binary(workspace)? {
+        Peer::Here(binary) => Ok(Some(binary)),
+        Peer::Absent(reason) => {
+            println!("note: nothing is compared with Kubo: {reason}");
+            Ok(None)
+        }
+    }
+}
+
 fn measure(
     workspace: &Workspace,
-    binary: &std::path::Path,
+    binary: &Path,
     name: &str,
+    kubo: Option<&Path>,
     small: bool,
 ) -> Result<Vec<Row>> {
     let mut command = std::process::Command::new(binary);
@@ -116,6 +133,9 @@ fn measure(
         .arg(workspace.target.join("bench"))
         .current_dir(&workspace.root)
         .stderr(Stdio::inherit());
+    if let Some(kubo) = kubo {
+        command.arg("--kubo").arg(kubo);
+    }
     if small {
         command.arg("--small");
     }

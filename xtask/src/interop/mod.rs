@@ -7,7 +7,7 @@ mod cars;
 mod conformance;
 mod corpus;
 mod go;
-pub mod kubo;
+mod kubo;
 mod names;
 mod report;
 mod retrieval;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::interop::go::Peer;
+pub use crate::interop::go::Peer;
 use crate::interop::report::{Line, Outcome};
 use crate::interop::stage::Stage;
 use crate::workspace::{Workspace, step};
