@@ -8,7 +8,8 @@
 //! api-token         bearer token of the API, mode 0600
 //! relay-token       what the embedded relay asks of those who use it, mode 0600
 //! identity          CID of the identity's genesis; written last at the first start
-//! node.json         URL and process id of the running node
+//! tls-self-signed.crt, .key   certificate that nobody vouches for, where one is asked for, mode 0600
+//! node.json         URL for this machine and process id of the running node
 //! udp-port.json     the UDP port used last
 //! follows.json      what is followed, and where peers were last met
 //! pins.json         what the node promised to keep
@@ -95,7 +96,7 @@ fn pid_note(pid: &Option<u32>) -> String {
 /// What `node.json` says of the running node; commands find it by this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// Base URL of the gateway.
+    /// Base URL of the gateway for programs on this machine.
     pub url: String,
     /// Process id.
     pub pid: u32,

@@ -37,7 +37,7 @@ use crate::{
     holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
     pins::Pins,
-    port::{self, ListenError},
+    port::{self, Certificate, CertificateError, ListenError},
     replica::Ledger,
     service::Service,
     storage::{self, StorageError},
@@ -64,6 +64,9 @@ pub enum StartError {
     /// The web server's port.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What the web server proves itself by.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The entry store.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -95,6 +98,7 @@ pub struct Node {
     core: Arc<Core>,
     gate: Gate,
     url: String,
+    fingerprint: Option<String>,
     recovery: Option<Recovery>,
     router: Router,
     requests: JoinHandle<()>,
@@ -115,9 +119,13 @@ impl Node {
         let database = storage::open(&folder, &config).await?;
         let device = folder.device_key()?;
         let (identity, recovery) = first_start(&folder, &database, &device).await?;
-        let settings = settings(&config, &folder, &listener)?;
-        let url = settings.base_url();
-        let (network, relay) = network(&config, &folder, &url).await?;
+        let mut settings = settings(&config, &folder, &listener)?;
+        let certificate = port::certificate(&config.http, &folder, settings.listen)?;
+        settings.is_tls = certificate.is_some();
+        let fingerprint = certificate.as_ref().filter(|_| config.http.tls_self_signed);
+        let fingerprint = fingerprint.map(Certificate::fingerprint);
+        let (url, local_url) = (settings.base_url(), settings.local_url());
+        let (network, relay) = network(&config, &folder, &local_url).await?;
         let parts = Parts {
             config,
             folder,
@@ -159,11 +167,11 @@ impl Node {
         tasks.spawn(watch("fetch", &cancel).over(fetching));
         let keeping = upkeep::run(Arc::clone(&core), cancel.clone());
         tasks.spawn(watch("upkeep", &cancel).over(keeping));
-        let requests = port::serve(listener, relay, app, cancel_requests.clone());
+        let requests = port::serve(listener, relay, app, certificate, cancel_requests.clone());
         let requests = tasks.spawn(watch("web server", &cancel_requests).over(requests));
         tasks.close();
         core.folder.announce(&Running {
-            url: url.clone(),
+            url: local_url,
             pid: std::process::id(),
         })?;
         tracing::info!(%url, endpoint = %core.network.id(), identity = %core.identity, "node started");
@@ -171,6 +179,7 @@ impl Node {
             core,
             gate,
             url,
+            fingerprint,
             recovery,
             router,
             requests,
@@ -189,6 +198,11 @@ impl Node {
     /// URL of the web server.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// SHA-256 of the certificate that this node made for itself.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
     }
 
     /// How others reach this node.
@@ -342,7 +356,7 @@ fn settings(
 async fn network(
     config: &Config,
     folder: &DataFolder,
-    url: &str,
+    local_url: &str,
 ) -> Result<
     (
         Network,
@@ -356,8 +370,11 @@ async fn network(
             Some(token) => token.clone(),
             None => folder.token("relay-token")?,
         };
+        // Without a public name there is no certificate that others could verify: the relay needs
+        // none, what goes through it is encrypted from end to end.
+        let url = config.http.public_url.as_deref().unwrap_or(local_url);
         let hint = RelayHint {
-            url: url.to_owned(),
+            url: url.trim_end_matches('/').to_owned(),
             token: Some(token.clone()),
         };
         (Some(port::relay(token)), Some(hint))

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::{HeaderMap, HeaderName, Uri, header, request::Parts};
 
-use crate::{ClientAddr, settings::Settings};
+use crate::{ClientAddr, OverTls, settings::Settings};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -39,7 +39,7 @@ impl Client {
         let mut client = Self {
             ip: peer,
             host,
-            is_secure: false,
+            is_secure: parts.extensions.get::<OverTls>().is_some(),
         };
         if trusted(peer) {
             let text = |name| {
@@ -52,7 +52,9 @@ impl Client {
             let mut hops = hops.map_while(|hop| hop.trim().parse::<IpAddr>().ok());
             client.ip = hops.find(|hop| !trusted(*hop)).unwrap_or(peer);
             client.host = text(FORWARDED_HOST).map(str::to_owned).or(client.host);
-            client.is_secure = text(FORWARDED_PROTO) == Some("https");
+            if let Some(scheme) = text(FORWARDED_PROTO) {
+                client.is_secure = scheme == "https";
+            }
         }
         let public = settings
             .public_url

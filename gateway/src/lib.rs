@@ -35,3 +35,7 @@ pub use router::router;
 /// The address a request came from; the accept loop inserts it as a request extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(pub std::net::SocketAddr);
+
+/// The request came over TLS that ended here; the accept loop inserts it as a request extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverTls;

@@ -15,6 +15,8 @@ use http::Uri;
 pub struct Settings {
     /// Address that the accept loop listens on, with its real port.
     pub listen: SocketAddr,
+    /// The port speaks TLS, and plain HTTP with this machine.
+    pub is_tls: bool,
     /// URL under which the world reaches this gateway, without a path.
     pub public_url: Option<String>,
     /// Further `host[:port]` names to answer to.
@@ -76,6 +78,7 @@ impl Settings {
     pub fn new(listen: SocketAddr, api_token: impl Into<String>) -> Self {
         Self {
             listen,
+            is_tls: false,
             public_url: None,
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -89,10 +92,22 @@ impl Settings {
     pub fn base_url(&self) -> String {
         match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None if self.listen.ip().is_unspecified() => {
-                format!("http://127.0.0.1:{}", self.listen.port())
-            }
-            None => format!("http://{}", self.listen),
+            None if self.is_tls => format!("https://{}", self.listen_authority()),
+            None => self.local_url(),
+        }
+    }
+
+    /// URL for programs on this machine: the listen address over plain HTTP, whatever the port
+    /// speaks with others.
+    pub fn local_url(&self) -> String {
+        format!("http://{}", self.listen_authority())
+    }
+
+    fn listen_authority(&self) -> String {
+        if self.listen.ip().is_unspecified() {
+            format!("127.0.0.1:{}", self.listen.port())
+        } else {
+            self.listen.to_string()
         }
     }
 
@@ -131,6 +146,12 @@ impl Settings {
                 named.push(("http".to_owned(), host.clone()));
             }
             named.push(("http".to_owned(), format!("{host}:{port}")));
+            if self.is_tls {
+                if port == 443 {
+                    named.push(("https".to_owned(), host.clone()));
+                }
+                named.push(("https".to_owned(), format!("{host}:{port}")));
+            }
         }
         for host in &self.hosts {
             for scheme in ["http", "https"] {

@@ -69,6 +69,9 @@ fn announce(node: &Node, json: bool) {
     let (url, ticket, sign_in_url) = (node.url(), node.ticket(), node.sign_in_url());
     let text = if json {
         let mut ready = json!({ "url": url, "ticket": ticket, "sign_in_url": sign_in_url });
+        if let Some(fingerprint) = node.fingerprint() {
+            ready["certificate_sha256"] = fingerprint.into();
+        }
         if let Some(words) = node.recovery() {
             ready["recovery"] = json!({
                 "root": words.root.reveal(), "successor": words.successor.reveal(),
@@ -77,7 +80,11 @@ fn announce(node: &Node, json: bool) {
         ready.to_string()
     } else {
         let recovery = node.recovery().map(describe).unwrap_or_default();
-        format!("{recovery}{url}\nsign in: {sign_in_url}\nticket:  {ticket}")
+        let certificate = node
+            .fingerprint()
+            .map(|fingerprint| format!("\nself-signed certificate, SHA-256: {fingerprint}"));
+        let certificate = certificate.unwrap_or_default();
+        format!("{recovery}{url}\nsign in: {sign_in_url}\nticket:  {ticket}{certificate}")
     };
     let mut out = io::stdout().lock();
     // Where nobody reads stdout, the node runs all the same.
