@@ -130,3 +130,15 @@ impl From<NoRoom> for crate::FetchError {
         }
     }
 }
+
+impl From<NoRoom> for crate::ReadError {
+    fn from(error: NoRoom) -> Self {
+        match error {
+            NoRoom::Quota(error) => Self::Store(StoreError::Failed {
+                act: "write what it knows of a blob",
+                source: std::io::Error::other(error),
+            }),
+            NoRoom::Store(error) => Self::Store(error),
+        }
+    }
+}

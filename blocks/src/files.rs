@@ -48,6 +48,15 @@ impl Files {
         self.dir.join("ledger")
     }
 
+    pub(crate) fn index(&self) -> PathBuf {
+        self.dir.join("index.redb")
+    }
+
+    /// Where blocks wait until they are a DAG.
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.dir.join("packs")
+    }
+
     pub(crate) fn data(&self, blob: BlobId) -> PathBuf {
         self.paths.data_path(&hash(blob))
     }

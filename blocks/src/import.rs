@@ -1,44 +1,36 @@
-//! Bytes into the store: from a file, from a stream, from memory; hashed on the way, in constant
-//! memory, charged to the quota before anything is written.
+//! Bytes into the store: from a file, from a stream, from memory. Read once for all their names, in
+//! constant memory, charged to the quota before anything is written.
+//!
+//! Each piece goes both to the store, which copies and then hashes it (BLAKE3), and to the threads
+//! that name leaves (SHA-256). So the names are of the same bytes, whatever becomes of the source.
+
+mod file;
+mod pump;
 
 use std::{
     io,
     path::{Path, PathBuf},
-    pin::Pin,
-    task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cid::Cid;
-use iroh_blobs::{
-    BlobFormat,
-    api::{
-        TempTag,
-        blobs::{AddPathOptions, AddProgressItem, ImportMode},
-    },
-};
+use iroh_blobs::api::{TempTag, blobs::AddProgressItem};
 use model::BlobId;
 use n0_future::{Stream, StreamExt};
 use thiserror::Error;
-use tokio::sync::mpsc;
 
+use self::{file::FilePieces, pump::Pump};
 use crate::{
     Keep, ProgressSender, QuotaError, Stage, StoreError,
     files::Write,
     id,
+    index::{Names, REWRITE_BYTES, names_bytes},
     ledger::Look,
     progress::report,
     quota::{Reservation, stored_bytes},
     source::INLINE_BYTES,
     store::Blobs,
 };
-
-/// A stream of unknown length reserves this much at a time, bytes.
-const STEP_BYTES: u64 = 8 * 1024 * 1024;
-/// Small pieces of a stream are joined up to this size, bytes.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Pieces between the stream and the store.
-const PIECES: usize = 4;
 
 /// A blob that is in the store now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +86,7 @@ pub enum ImportError {
 }
 
 impl Blobs {
-    /// Imports a file. The store makes its own copy (a reflink where the file system can).
+    /// Imports a file: the store makes its own copy.
     ///
     /// # Errors
     /// Over quota before anything is written; else when the file or the store fails.
@@ -108,26 +100,17 @@ impl Blobs {
             path: path.to_owned(),
             source,
         };
-        let path = path.canonicalize().map_err(failed)?;
         let metadata = path.metadata().map_err(failed)?;
         if !metadata.is_file() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
             return Err(failed(source));
         }
-        let said_bytes = metadata.len();
-        let room = self.reserve(stored_bytes(said_bytes)).await?;
-        let write = self.writes().begin();
-        let adding = self.store().add_path_with_opts(AddPathOptions {
-            path,
-            format: BlobFormat::Raw,
-            mode: ImportMode::Copy,
-        });
-        let (guard, size_bytes) =
-            match watch(adding.stream().await, Some(said_bytes), progress).await {
-                Ok(added) => added,
-                Err(error) => return self.failed(write, room, error).await,
-            };
-        self.finish(guard, size_bytes, keep, room, write).await
+        let said_bytes = Some(metadata.len());
+        let room = self.room(said_bytes).await?;
+        let pieces = FilePieces::of(path).map_err(failed)?;
+        let pieces = pieces.map(|piece| piece.map_err(failed));
+        self.import(pieces, room, said_bytes, u64::MAX, keep, progress)
+            .await
     }
 
     /// Imports a stream. `said_bytes` is its length, when it is known: then the quota is asked
@@ -153,22 +136,32 @@ impl Blobs {
                 max_bytes,
             });
         }
-        let mut room = self.reserve(stored_bytes(said_bytes.unwrap_or(0))).await?;
+        let room = self.room(said_bytes).await?;
+        let pieces = stream.map(|piece| piece.map_err(|error| ImportError::Source(error.into())));
+        self.import(pieces, room, said_bytes, max_bytes, keep, progress)
+            .await
+    }
+
+    async fn import<S>(
+        &self,
+        pieces: S,
+        mut room: Reservation,
+        said_bytes: Option<u64>,
+        max_bytes: u64,
+        keep: &Keep,
+        progress: &ProgressSender,
+    ) -> Result<Imported, ImportError>
+    where
+        S: Stream<Item = Result<Bytes, ImportError>>,
+    {
         let write = self.writes().begin();
-        let (tx, rx) = mpsc::channel(PIECES);
-        let adding = self.store().add_stream(Pieces(rx)).await;
+        let (pump, wanted) = Pump::new(self, &mut room, said_bytes, max_bytes);
+        let adding = self.store().add_stream(wanted).await;
         let adding = adding.stream().await;
-        let source = Source {
-            blobs: self,
-            room: &mut room,
-            said_bytes,
-            max_bytes,
-        };
-        let (pumped, added) =
-            tokio::join!(source.pump(stream, tx), watch(adding, said_bytes, progress));
+        let (pumped, added) = tokio::join!(pump.run(pieces), watch(adding, said_bytes, progress));
         // When both failed, the store's fault is the cause if the pump only saw it hang up.
-        let (guard, size_bytes) = match (pumped, added) {
-            (Ok(()), Ok(added)) => added,
+        let (names, (guard, size_bytes)) = match (pumped, added) {
+            (Ok(names), Ok(added)) => (names, added),
             (Err(Some(error)), _) => return self.failed(write, room, error).await,
             (_, Err(error)) => return self.failed(write, room, error).await,
             (Err(None), Ok(_)) => {
@@ -176,7 +169,8 @@ impl Blobs {
                 return self.failed(write, room, error).await;
             }
         };
-        self.finish(guard, size_bytes, keep, room, write).await
+        self.finish(guard, size_bytes, names, keep, room, write)
+            .await
     }
 
     /// Imports bytes from memory.
@@ -185,22 +179,35 @@ impl Blobs {
     /// Over quota, or when the store fails.
     pub async fn import_bytes(&self, bytes: Bytes, keep: &Keep) -> Result<Imported, ImportError> {
         let size_bytes = bytes.len() as u64;
-        let room = self.reserve(stored_bytes(size_bytes)).await?;
+        let room = self.room(Some(size_bytes)).await?;
         let write = self.writes().begin();
-        match self.store().add_bytes(bytes).temp_tag().await {
-            Ok(guard) => self.finish(guard, size_bytes, keep, room, write).await,
-            Err(error) => {
+        let adding = self.store().add_bytes(bytes.clone());
+        let (added, names) = tokio::join!(adding.temp_tag(), self.name_bytes(bytes));
+        match (added, names) {
+            (Ok(guard), Ok(names)) => {
+                self.finish(guard, size_bytes, names, keep, room, write)
+                    .await
+            }
+            (Err(error), _) => {
                 let error = StoreError::api("import bytes", error).into();
                 self.failed(write, room, error).await
             }
+            (_, Err(error)) => self.failed(write, room, error.into()).await,
         }
     }
 
-    /// Gives the blob its reason to stay before its protection ends.
+    /// Promises room for a blob of that size and its names.
+    async fn room(&self, said_bytes: Option<u64>) -> Result<Reservation, ImportError> {
+        let bytes = said_bytes.unwrap_or(0);
+        Ok(self.reserve(kept_bytes(bytes) + REWRITE_BYTES).await?)
+    }
+
+    /// Gives the blob its reason to stay and its names before its protection ends.
     async fn finish(
         &self,
         guard: TempTag,
         size_bytes: u64,
+        names: Names,
         keep: &Keep,
         room: Reservation,
         write: Write,
@@ -216,12 +223,12 @@ impl Blobs {
             self.ledger().trusted(blob, look);
         }
         self.used(blob);
-        self.keep(blob, keep).await?;
+        let unixfs = names.root.cid;
+        tokio::try_join!(self.keep(blob, keep), self.record_names(blob, names))?;
         drop(guard);
-        room.commit(stored_bytes(size_bytes));
+        room.commit(kept_bytes(size_bytes));
         write.succeeded();
         self.settle().await?;
-        let unixfs = crate::dag::name_of(crate::dag::codec::RAW, &[]);
         Ok(Imported {
             blob,
             size_bytes,
@@ -244,6 +251,11 @@ impl Blobs {
         drop(room);
         Err(error)
     }
+}
+
+/// What a blob of this size and its names take on disk.
+fn kept_bytes(size_bytes: u64) -> u64 {
+    stored_bytes(size_bytes).saturating_add(names_bytes(size_bytes))
 }
 
 /// Follows an import to its end.
@@ -278,109 +290,4 @@ async fn watch(
         }
     }
     Err(StoreError::Stopped.into())
-}
-
-/// Where a stream's pieces are counted before the store may write them.
-struct Source<'a> {
-    blobs: &'a Blobs,
-    room: &'a mut Reservation,
-    said_bytes: Option<u64>,
-    max_bytes: u64,
-}
-
-impl Source<'_> {
-    /// Hands the stream to the store. `Err(None)` says that the store hung up; any other error has
-    /// been handed on, so that the store stops writing.
-    async fn pump<S, E>(
-        mut self,
-        stream: S,
-        tx: mpsc::Sender<io::Result<Bytes>>,
-    ) -> Result<(), Option<ImportError>>
-    where
-        S: Stream<Item = Result<Bytes, E>>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        match self.forward(stream, &tx).await {
-            Err(Some(error)) => {
-                let told = io::Error::new(io::ErrorKind::Interrupted, error.to_string());
-                tx.send(Err(told)).await.ok();
-                Err(Some(error))
-            }
-            other => other,
-        }
-    }
-
-    async fn forward<S, E>(
-        &mut self,
-        stream: S,
-        tx: &mpsc::Sender<io::Result<Bytes>>,
-    ) -> Result<(), Option<ImportError>>
-    where
-        S: Stream<Item = Result<Bytes, E>>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let mut stream = std::pin::pin!(stream);
-        let mut joined = BytesMut::new();
-        let mut found_bytes = 0u64;
-        while let Some(piece) = stream.next().await {
-            let piece = piece.map_err(|error| Some(ImportError::Source(error.into())))?;
-            found_bytes += piece.len() as u64;
-            self.check(found_bytes).await.map_err(Some)?;
-            if joined.is_empty() && piece.len() >= PIECE_BYTES {
-                tx.send(Ok(piece)).await.map_err(|_| None)?;
-                continue;
-            }
-            joined.extend_from_slice(&piece);
-            if joined.len() >= PIECE_BYTES {
-                tx.send(Ok(joined.split().freeze()))
-                    .await
-                    .map_err(|_| None)?;
-            }
-        }
-        if let Some(said_bytes) = self.said_bytes.filter(|said| *said != found_bytes) {
-            return Err(Some(ImportError::Length {
-                said_bytes,
-                found_bytes,
-            }));
-        }
-        if !joined.is_empty() {
-            tx.send(Ok(joined.freeze())).await.map_err(|_| None)?;
-        }
-        Ok(())
-    }
-
-    async fn check(&mut self, found_bytes: u64) -> Result<(), ImportError> {
-        if let Some(said_bytes) = self.said_bytes {
-            if found_bytes > said_bytes {
-                return Err(ImportError::Length {
-                    said_bytes,
-                    found_bytes,
-                });
-            }
-            return Ok(());
-        }
-        if found_bytes > self.max_bytes {
-            return Err(ImportError::TooLong {
-                found_bytes,
-                max_bytes: self.max_bytes,
-            });
-        }
-        let needed_bytes = stored_bytes(found_bytes);
-        if needed_bytes > self.room.bytes() {
-            let more_bytes = (needed_bytes - self.room.bytes()).max(STEP_BYTES);
-            self.blobs.grow(self.room, more_bytes).await?;
-        }
-        Ok(())
-    }
-}
-
-/// The receiving end of the pump, as the stream that the store wants.
-struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
-
-impl Stream for Pieces {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
-    }
 }

@@ -3,7 +3,7 @@
 //!
 //! Losing the ledger loses no data: blobs count as unused and their files as they are.
 
-use std::{collections::BTreeMap, io, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, fs::Metadata, io, path::Path, time::SystemTime};
 
 use model::BlobId;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,11 @@ pub(crate) struct Look {
 impl Look {
     /// How a file looks now.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::metadata(path)?;
+        Self::from_metadata(&std::fs::metadata(path)?)
+    }
+
+    /// What a file's metadata says of its look.
+    pub(crate) fn from_metadata(metadata: &Metadata) -> io::Result<Self> {
         let changed = metadata
             .modified()?
             .duration_since(SystemTime::UNIX_EPOCH)

@@ -22,6 +22,7 @@ use crate::{
     error::StoreError,
     files::{Files, Writes},
     hash, id,
+    index::{Handles, Index, on_thread},
     keep::Keep,
     ledger::{Ledger, write_whole},
     quota::Quota,
@@ -67,6 +68,8 @@ struct Inner {
     files: Files,
     writes: Writes,
     collector: Collector,
+    index: Index,
+    handles: Handles,
     quota: Quota,
     cache_max_bytes: u64,
     ledger: Mutex<Ledger>,
@@ -92,12 +95,18 @@ impl Blobs {
         let store = FsStore::load_with_opts(files.database(), store_options)
             .await
             .map_err(|error| failed(error.into_boxed_dyn_error()))?;
+        let index_path = files.index();
+        let index = on_thread(move || Ok(Index::open(&index_path)))
+            .await?
+            .map_err(failed)?;
         let blobs = Self(Arc::new(Inner {
             ledger: Mutex::new(Ledger::load(&files.ledger())),
             store,
             files,
             writes: Writes::default(),
             collector,
+            index,
+            handles: Handles::default(),
             quota: options.quota,
             cache_max_bytes: options.cache_max_bytes,
             denied: RwLock::new(options.denied),
@@ -122,6 +131,8 @@ impl Blobs {
             .map_err(|error| StoreError::api("write its records", error))?;
         let closed = store.shutdown().await;
         self.0.collector.stop();
+        self.0.handles.close_all();
+        self.0.index.close();
         closed.map_err(|error| StoreError::api("close", error))
     }
 
@@ -249,6 +260,7 @@ impl Blobs {
     /// When the store has stopped.
     pub async fn collect(&self) -> Result<(), StoreError> {
         self.0.collector.run().await?;
+        self.0.handles.close_all();
         self.measure().await
     }
 
@@ -314,7 +326,11 @@ impl Blobs {
             }
         }
         self.ledger().forget(blob);
-        self.collect().await
+        self.collect().await?;
+        if self.status(blob).await? == BlobStatus::Missing {
+            self.forget_names(blob).await?;
+        }
+        Ok(())
     }
 
     /// Work for quiet minutes: measures what interrupted writes left, keeps the cache in its
@@ -325,11 +341,25 @@ impl Blobs {
     pub async fn maintain(&self) -> Result<(), StoreError> {
         self.settle().await?;
         self.trim_cache(self.0.cache_max_bytes).await?;
+        self.sweep_index().await?;
         self.save_ledger()
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.0.index
+    }
+
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.0.handles
+    }
+
+    pub(crate) fn is_any_denied(&self) -> bool {
+        let denied = self.0.denied.read();
+        !denied.unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     pub(crate) fn files(&self) -> &Files {

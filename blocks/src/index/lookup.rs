@@ -1,13 +1,45 @@
 //! Finding blocks.
 
-use bytes::Bytes;
-use cid::Cid;
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
-use super::FileAt;
-use crate::{
-    Blobs, StoreError,
-    dag::{BlockError, BlockSource},
+use bytes::{Bytes, BytesMut};
+use cid::Cid;
+use model::BlobId;
+use redb::ReadTransaction;
+
+use super::{
+    FileAt,
+    database::{Fault, on_thread},
+    handle::Handle,
+    pack,
+    tables::{self, BLOCKS, FILES, OWNERS, Owner, PARTS, Packed, Part, Place, name, span},
 };
+use crate::{
+    BlobSource, BlobStatus, Blobs, ReadError, StoreError,
+    dag::{self, BlockError, BlockFault, BlockSource, MAX_BLOCK_BYTES},
+};
+
+/// Blobs that are tried for one block, most: any of them does.
+const BLOBS_PER_BLOCK: usize = 16;
+const ACT: &str = "look a block up";
+
+/// Where a block may be.
+enum Found {
+    /// Read.
+    Bytes(Bytes),
+    /// In one of these blobs, as far as the index knows.
+    Parts(Vec<(BlobId, Part)>),
+    /// Denied with this blob.
+    Denied(BlobId),
+}
+
+/// What one blob had to say.
+enum Asked {
+    Bytes(Bytes),
+    Gone,
+    Denied,
+    Failed(ReadError),
+}
 
 impl Blobs {
     /// A block: one of a DAG that was taken in, a part of a blob's UnixFS DAG, or a whole blob that
@@ -15,19 +47,51 @@ impl Blobs {
     ///
     /// # Errors
     /// When it isn't held, is denied, or can't be read.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
     pub async fn block(&self, cid: &Cid) -> Result<Bytes, BlockError> {
-        Err(BlockError::NotHeld(*cid))
+        dag::check_name(cid).map_err(BlockFault::from)?;
+        if let Some(bytes) = dag::inline(cid) {
+            return Ok(bytes);
+        }
+        let local = |error: StoreError| BlockError::Local {
+            cid: *cid,
+            source: Box::new(error),
+        };
+        let mut parts = match self.find(cid).await.map_err(local)? {
+            Found::Bytes(bytes) => return Ok(bytes),
+            Found::Denied(blob) => return Err(denied(cid, blob)),
+            Found::Parts(parts) => parts,
+        };
+        if let Some((blob, part)) = self.whole(cid).await.map_err(local)? {
+            parts.push((blob, part));
+        }
+        let (mut denied_by, mut failed) = (None, None);
+        for (blob, part) in parts {
+            match self.ask(blob, part).await.map_err(local)? {
+                Asked::Bytes(bytes) => return Ok(bytes),
+                Asked::Gone => {}
+                Asked::Denied => denied_by = Some(blob),
+                Asked::Failed(error) => failed = Some(error),
+            }
+        }
+        match (denied_by, failed) {
+            (Some(blob), _) => Err(denied(cid, blob)),
+            (None, Some(error)) => Err(BlockError::Local {
+                cid: *cid,
+                source: Box::new(error),
+            }),
+            (None, None) => Err(BlockError::NotHeld(*cid)),
+        }
     }
 
     /// Whether [`Blobs::block`] would give a block. A denied one counts as not held.
     ///
     /// # Errors
     /// When the index can't be read.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
     pub async fn has_block(&self, cid: &Cid) -> Result<bool, StoreError> {
-        let _ = cid;
-        Ok(false)
+        if dag::check_name(cid).is_err() {
+            return Ok(false);
+        }
+        Ok(dag::inline(cid).is_some() || self.block_bytes(cid).await?.is_some())
     }
 
     /// Which blob a file is: for the root of a UnixFS file whose bytes are one whole blob, be it a
@@ -35,15 +99,266 @@ impl Blobs {
     ///
     /// # Errors
     /// When the index can't be read.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
     pub async fn file(&self, cid: &Cid) -> Result<Option<FileAt>, StoreError> {
-        let _ = cid;
+        if let Some(blob) = own_name(cid) {
+            return Ok(match self.status(blob).await? {
+                BlobStatus::Complete { size_bytes } => Some(FileAt { blob, size_bytes }),
+                _ => None,
+            });
+        }
+        let root = name(cid);
+        let found = self.index().read("look a file up", move |reading| {
+            tables::get(reading, FILES, &root)?
+                .map(|at| FileAt::decode(&at))
+                .transpose()
+        });
+        let Some(at) = found.await? else {
+            return Ok(None);
+        };
+        if self.is_denied(at.blob) || self.is_there(at.blob).await? {
+            return Ok(Some(at));
+        }
         Ok(None)
+    }
+
+    /// Bytes of a block that is held, without reading it.
+    pub(super) async fn block_bytes(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        let (key, blobs) = (tables::key(cid), self.clone());
+        let found = self
+            .index()
+            .read(ACT, move |reading| match stored(reading, &key)? {
+                Some(_) if blobs.denied_by(reading, &key)?.is_some() => Ok((None, Vec::new())),
+                Some(place) => Ok((Some(place.len()), Vec::new())),
+                None => Ok((None, parts(reading, &key)?)),
+            });
+        let (stored_bytes, parts) = found.await?;
+        if stored_bytes.is_some() {
+            return Ok(stored_bytes);
+        }
+        let whole = self.whole(cid).await?;
+        for (blob, part) in parts.into_iter().chain(whole) {
+            if !self.is_denied(blob) && self.is_there(blob).await? {
+                return Ok(Some(part.block_bytes()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Blobs that have a block as a part.
+    pub(super) async fn blobs_with(&self, cid: &Cid) -> Result<Vec<BlobId>, StoreError> {
+        let key = tables::key(cid);
+        let found = self.index().read(ACT, move |reading| parts(reading, &key));
+        let mut blobs = Vec::new();
+        for (blob, _) in found.await? {
+            if self.is_there(blob).await? {
+                blobs.push(blob);
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Whether a blob is held in full. What the index says about one that is gone is removed.
+    async fn is_there(&self, blob: BlobId) -> Result<bool, StoreError> {
+        match self.status(blob).await? {
+            BlobStatus::Complete { .. } => Ok(true),
+            BlobStatus::Partial { .. } => Ok(false),
+            BlobStatus::Missing => {
+                self.forget_names(blob).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Looks in the index, and reads what needs no further question.
+    async fn find(&self, cid: &Cid) -> Result<Found, StoreError> {
+        let (key, blobs) = (tables::key(cid), self.clone());
+        on_thread(move || {
+            let found = blobs.index().read_here(ACT, |reading| {
+                let place = stored(reading, &key)?;
+                let denied = match &place {
+                    Some(_) => blobs.denied_by(reading, &key)?,
+                    None => None,
+                };
+                let parts = match place {
+                    Some(_) => Vec::new(),
+                    None => parts(reading, &key)?,
+                };
+                Ok((place, denied, parts))
+            })?;
+            match found {
+                (_, Some(blob), _) => Ok(Found::Denied(blob)),
+                (Some(Place::Here(bytes)), ..) => Ok(Found::Bytes(bytes)),
+                (Some(Place::Packed(packed)), ..) => blobs.read_packed(&packed).map(Found::Bytes),
+                (None, None, parts) => Ok(blobs.read_open(parts)),
+            }
+        })
+        .await
+    }
+
+    /// Reads from a file that is open already, if any is.
+    fn read_open(&self, parts: Vec<(BlobId, Part)>) -> Found {
+        for (blob, part) in &parts {
+            if self.is_denied(*blob) {
+                continue;
+            }
+            let Some(handle) = self.handles().get(*blob) else {
+                continue;
+            };
+            match handle.read(part) {
+                Ok(Some(bytes)) => return Found::Bytes(bytes),
+                // Asked in full, it says why.
+                Ok(None) | Err(_) => self.handles().close(*blob),
+            }
+        }
+        Found::Parts(parts)
+    }
+
+    /// Asks a blob for a part of it.
+    async fn ask(&self, blob: BlobId, part: Part) -> Result<Asked, StoreError> {
+        let (path, size_bytes) = match self.source(blob).await {
+            Ok(BlobSource::Bytes(bytes)) => {
+                return Ok(match cut(&bytes, &part) {
+                    Some(bytes) => Asked::Bytes(bytes),
+                    None => Asked::Gone,
+                });
+            }
+            Ok(BlobSource::File { path, size_bytes }) => (path, size_bytes),
+            Err(ReadError::NotHeld(_)) => {
+                self.is_there(blob).await?;
+                return Ok(Asked::Gone);
+            }
+            Err(ReadError::Denied(_)) => return Ok(Asked::Denied),
+            Err(ReadError::Store(error)) => return Err(error),
+            Err(error) => return Ok(Asked::Failed(error)),
+        };
+        let Some(look) = self.ledger().look(blob) else {
+            return Ok(Asked::Failed(ReadError::Changed(blob)));
+        };
+        if part.offset.saturating_add(u64::from(part.len)) > size_bytes {
+            return Ok(Asked::Gone);
+        }
+        let handles = self.handles().clone();
+        on_thread(move || {
+            let read = Handle::open(&path, look).and_then(|handle| match handle {
+                Some(handle) => Ok(handle.read(&part)?.map(|bytes| (bytes, handle))),
+                None => Ok(None),
+            });
+            match read {
+                Ok(Some((bytes, handle))) => {
+                    handles.keep(blob, Arc::new(handle));
+                    Ok(Asked::Bytes(bytes))
+                }
+                Ok(None) => Ok(Asked::Failed(ReadError::Changed(blob))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Asked::Gone),
+                Err(error) => Err(StoreError::new("read a block", error)),
+            }
+        })
+        .await
+    }
+
+    /// A blob as a block under its own name, if it is small enough.
+    async fn whole(&self, cid: &Cid) -> Result<Option<(BlobId, Part)>, StoreError> {
+        let Some(blob) = own_name(cid) else {
+            return Ok(None);
+        };
+        if self.is_denied(blob) {
+            return Ok(Some((blob, Part::default())));
+        }
+        let BlobStatus::Complete { size_bytes } = self.status(blob).await? else {
+            return Ok(None);
+        };
+        let len = u32::try_from(size_bytes).ok();
+        let part = len
+            .filter(|_| size_bytes <= MAX_BLOCK_BYTES as u64)
+            .map(|len| Part {
+                len,
+                ..Part::default()
+            });
+        Ok(part.map(|part| (blob, part)))
+    }
+
+    fn read_packed(&self, packed: &Packed) -> Result<Bytes, StoreError> {
+        let failed = |error| StoreError::new("read a block from its pack", error);
+        let path = pack::path(self.files(), &packed.pack).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
+        let mut block = BytesMut::zeroed(packed.len as usize);
+        file.read_exact_at(&mut block, packed.offset)
+            .map_err(failed)?;
+        Ok(block.freeze())
+    }
+
+    /// The denied blob that a stored block belongs to, when nothing but denied blobs keep it.
+    fn denied_by(&self, reading: &ReadTransaction, key: &[u8]) -> Result<Option<BlobId>, Fault> {
+        if !self.is_any_denied() {
+            return Ok(None);
+        }
+        let span = span(key);
+        let mut denied = None;
+        for entry in reading
+            .open_table(OWNERS)?
+            .range::<&[u8]>(tables::bounds(&span))?
+        {
+            let (owner, _) = entry?;
+            match Owner::blob_of(&owner.value()[key.len()..]) {
+                Some(blob) if self.is_denied(blob) => denied = Some(blob),
+                _ => return Ok(None),
+            }
+        }
+        Ok(denied)
     }
 }
 
 impl BlockSource for Blobs {
     async fn block(&self, cid: &Cid) -> Result<Bytes, BlockError> {
         Self::block(self, cid).await
+    }
+}
+
+/// A block's place beside the blobs.
+fn stored(reading: &ReadTransaction, key: &[u8]) -> Result<Option<Place>, Fault> {
+    let blocks = reading.open_table(BLOCKS)?;
+    match blocks.get(key)? {
+        Some(value) => Place::decode(value.value()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Blobs that a block is a part of.
+fn parts(reading: &ReadTransaction, key: &[u8]) -> Result<Vec<(BlobId, Part)>, Fault> {
+    let span = span(key);
+    let table = reading.open_table(PARTS)?;
+    let mut parts = Vec::new();
+    for entry in table
+        .range::<&[u8]>(tables::bounds(&span))?
+        .take(BLOBS_PER_BLOCK)
+    {
+        let (key, part) = entry?;
+        let part = tables::decode(part.value())?;
+        parts.push((tables::last_blob(key.value())?, part));
+    }
+    Ok(parts)
+}
+
+/// The blob that a CID is datt's own name of.
+fn own_name(cid: &Cid) -> Option<BlobId> {
+    let is_own = cid.hash().code() == dag::hash::BLAKE3 && cid.codec() == dag::codec::RAW;
+    let digest = cid.hash().digest().try_into().ok()?;
+    is_own.then(|| BlobId::from_bytes(digest))
+}
+
+fn cut(bytes: &Bytes, part: &Part) -> Option<Bytes> {
+    let start = usize::try_from(part.offset).ok()?;
+    let end = start.checked_add(part.len as usize)?;
+    let inner = bytes.get(start..end)?;
+    if part.prefix.is_empty() && part.suffix.is_empty() {
+        return Some(bytes.slice(start..end));
+    }
+    Some([&part.prefix, inner, &part.suffix].concat().into())
+}
+
+fn denied(cid: &Cid, blob: BlobId) -> BlockError {
+    BlockError::Denied {
+        cid: *cid,
+        reason: format!("its file {blob} is on this node's denylist"),
     }
 }

@@ -5,9 +5,16 @@
 //! other codecs) is stored beside the blobs. Blocks are found by their multihash, so that the same
 //! bytes answer to each codec.
 
+mod database;
 mod error;
+mod handle;
 mod intake;
 mod lookup;
+mod namer;
+mod naming;
+mod pack;
+mod sweep;
+mod tables;
 
 use bytes::Bytes;
 use cid::Cid;
@@ -16,7 +23,12 @@ use model::BlobId;
 pub use error::IntakeError;
 pub use intake::{Intake, Taken};
 
-use crate::{Blobs, ReadError, StoreError};
+pub(crate) use database::{Index, on_thread};
+pub(crate) use handle::Handles;
+pub(crate) use namer::{Namer, Names};
+pub(crate) use naming::{REWRITE_BYTES, names_bytes};
+
+use crate::{Blobs, StoreError};
 
 /// A file of a DAG that is one whole blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,37 +51,6 @@ pub struct DagHeld {
 }
 
 impl Blobs {
-    /// The root of a blob's UnixFS DAG (profile `unixfs-v1-2025`), if it was computed.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
-    pub async fn unixfs(&self, blob: BlobId) -> Result<Option<Cid>, StoreError> {
-        let _ = blob;
-        Err(StoreError::Stopped)
-    }
-
-    /// Computes the root of a blob's UnixFS DAG, for one that is held in full and has none: fetched
-    /// from peers, or older than the index. Reads the blob once; at once when it is known.
-    ///
-    /// # Errors
-    /// When the blob can't be read, or the index can't be written.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
-    pub async fn name(&self, blob: BlobId) -> Result<Cid, ReadError> {
-        let _ = blob;
-        Err(StoreError::Stopped.into())
-    }
-
-    /// Blobs that are held in full and have no UnixFS root yet, at most so many.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    #[expect(clippy::unused_async, reason = "reads the disk")]
-    pub async fn unnamed(&self, max: usize) -> Result<Vec<BlobId>, StoreError> {
-        let _ = max;
-        Err(StoreError::Stopped)
-    }
-
     /// Keeps one block until [`Blobs::remove_dag`] of its name.
     ///
     /// # Errors

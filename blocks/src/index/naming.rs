@@ -1,0 +1,199 @@
+//! Names of blobs: recorded with each import, computed for what came otherwise, forgotten with the
+//! blob.
+
+use bytes::{Bytes, BytesMut};
+use cid::{Cid, multihash::Multihash};
+use model::BlobId;
+
+use super::{
+    FileAt,
+    database::{Fault, on_thread},
+    namer::{Namer, Names},
+    tables::{self, NAMES, Owner, Part, Place, Writing, name, named},
+};
+use crate::{
+    BlobSource, BlobStatus, Blobs, ReadError, StoreError,
+    dag::{LEAF_BYTES, hash},
+};
+
+/// What the names of a blob take in the index, bytes: rows, and half-full pages.
+const RECORD_BYTES: u64 = 1024;
+/// The same for each leaf: its two rows, and its link in the node above.
+const LEAF_RECORD_BYTES: u64 = 384;
+/// What one transaction writes anew before the old pages are free, bytes.
+pub(crate) const REWRITE_BYTES: u64 = 32 * 1024;
+
+/// What the names of a blob of this size take in the index, bytes.
+pub(crate) fn names_bytes(size_bytes: u64) -> u64 {
+    let leaves = size_bytes.div_ceil(LEAF_BYTES as u64);
+    RECORD_BYTES.saturating_add(leaves.saturating_mul(LEAF_RECORD_BYTES))
+}
+
+impl Blobs {
+    /// The root of a blob's UnixFS DAG (profile `unixfs-v1-2025`), if it was computed.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub async fn unixfs(&self, blob: BlobId) -> Result<Option<Cid>, StoreError> {
+        self.index()
+            .read("look a blob's name up", move |reading| {
+                tables::get(reading, NAMES, blob.as_bytes())?
+                    .map(|root| named(&root))
+                    .transpose()
+            })
+            .await
+    }
+
+    /// Computes the root of a blob's UnixFS DAG, for one that is held in full and has none: fetched
+    /// from peers, or older than the index. Reads the blob once; at once when it is known.
+    ///
+    /// # Errors
+    /// When the blob can't be read, or the index can't be written.
+    pub async fn name(&self, blob: BlobId) -> Result<Cid, ReadError> {
+        if let Some(root) = self.unixfs(blob).await? {
+            return Ok(root);
+        }
+        let _guard = self.guard(blob).await?;
+        let source = self.source(blob).await?;
+        let bytes = names_bytes(source.size_bytes());
+        let room = self.reserve(bytes + REWRITE_BYTES).await?;
+        let names = match source {
+            BlobSource::Bytes(bytes) => self.name_bytes(bytes).await?,
+            BlobSource::File { path, size_bytes } => {
+                let names = self.name_file(path, size_bytes).await?;
+                // The file must be the blob still when all of it was read.
+                self.source(blob).await?;
+                names
+            }
+        };
+        let root = names.root.cid;
+        self.record_names(blob, names).await?;
+        room.commit(bytes);
+        Ok(root)
+    }
+
+    /// Blobs that are held in full and have no UnixFS root yet, at most so many.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn unnamed(&self, max: usize) -> Result<Vec<BlobId>, StoreError> {
+        let held = self.list().await?;
+        let without = self.index().read("list what has no name", move |reading| {
+            let names = reading.open_table(NAMES)?;
+            let mut without = Vec::new();
+            for blob in &held {
+                if names.get(blob.as_bytes().as_slice())?.is_none() {
+                    without.push(*blob);
+                }
+            }
+            Ok(without)
+        });
+        let mut unnamed = Vec::new();
+        for blob in without.await? {
+            if unnamed.len() >= max {
+                break;
+            }
+            let status = self.status(blob).await?;
+            if matches!(status, BlobStatus::Complete { .. }) && !self.is_denied(blob) {
+                unnamed.push(blob);
+            }
+        }
+        Ok(unnamed)
+    }
+
+    /// Names of bytes in memory.
+    pub(crate) async fn name_bytes(&self, bytes: Bytes) -> Result<Names, StoreError> {
+        let mut namer = Namer::default();
+        for at in (0..bytes.len()).step_by(LEAF_BYTES) {
+            let end = bytes.len().min(at + LEAF_BYTES);
+            namer.leaf(bytes.slice(at..end)).await?;
+        }
+        namer.finish().await
+    }
+
+    async fn name_file(
+        &self,
+        path: std::path::PathBuf,
+        size_bytes: u64,
+    ) -> Result<Names, StoreError> {
+        let failed = |error| StoreError::new("read a blob to name it", error);
+        let mut namer = Namer::default();
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut left = size_bytes;
+        while left > 0 {
+            let len = usize::try_from(left).map_or(LEAF_BYTES, |left| left.min(LEAF_BYTES));
+            let read = on_thread(move || {
+                let mut leaf = BytesMut::zeroed(len);
+                std::io::Read::read_exact(&mut file, &mut leaf).map_err(failed)?;
+                Ok((file, leaf.freeze()))
+            });
+            let (again, leaf) = read.await?;
+            namer.leaf(leaf).await?;
+            (file, left) = (again, left - len as u64);
+        }
+        namer.finish().await
+    }
+
+    /// Records a blob's names, unless they are known.
+    pub(crate) async fn record_names(&self, blob: BlobId, names: Names) -> Result<(), StoreError> {
+        let root = name(&names.root.cid);
+        let known = self.index().read("look a blob's name up", move |reading| {
+            Ok(tables::get(reading, NAMES, blob.as_bytes())?.is_some_and(|known| known == root))
+        });
+        if known.await? {
+            return Ok(());
+        }
+        self.index()
+            .write("name a blob", move |tables| record(tables, blob, &names))
+            .await
+    }
+
+    /// Removes what the index says about a blob that is gone. Of a denied one it stays, so that
+    /// its other names are known for denied too.
+    pub(crate) async fn forget_names(&self, blob: BlobId) -> Result<(), StoreError> {
+        if self.is_denied(blob) {
+            return Ok(());
+        }
+        self.index()
+            .write("forget a blob", move |tables| tables.forget(blob))
+            .await
+    }
+}
+
+fn record(tables: &mut Writing<'_>, blob: BlobId, names: &Names) -> Result<(), Fault> {
+    let Names {
+        root,
+        leaves,
+        nodes,
+    } = names;
+    let at = FileAt {
+        blob,
+        size_bytes: root.size_bytes,
+    };
+    tables
+        .names
+        .insert(blob.as_bytes().as_slice(), name(&root.cid).as_slice())?;
+    tables.add_file(&root.cid, at)?;
+    let mut offset = 0;
+    for digest in leaves {
+        let left = root.size_bytes - offset;
+        let len = u32::try_from(left.min(LEAF_BYTES as u64)).unwrap_or(u32::MAX);
+        let key = Multihash::<64>::wrap(hash::SHA2_256, digest)
+            .expect("32 bytes fit a multihash of 64")
+            .to_bytes();
+        let part = Part {
+            offset,
+            len,
+            ..Part::default()
+        };
+        tables.add_part(&key, blob, &part)?;
+        offset += u64::from(len);
+    }
+    let owner = Owner::blob(blob);
+    for (cid, bytes) in nodes {
+        let key = tables::key(cid);
+        tables.put(&key, &Place::Here(bytes.clone()))?;
+        tables.own(owner, &key, 0)?;
+    }
+    Ok(())
+}
