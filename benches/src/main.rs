@@ -26,12 +26,12 @@ mod wrk;
 #[expect(dead_code, reason = "the tests use all of it, measurements a part")]
 #[path = "../../tests/http.rs"]
 mod http;
-#[expect(dead_code, reason = "the tests use all of it, measurements a part")]
-#[path = "../../tests/node.rs"]
-mod node;
 #[expect(dead_code, reason = "interop uses all of it, measurements a part")]
 #[path = "../../xtask/src/interop/kubo.rs"]
 mod kubo;
+#[expect(dead_code, reason = "the tests use all of it, measurements a part")]
+#[path = "../../tests/node.rs"]
+mod node;
 
 use std::env;
 use std::path::PathBuf;
