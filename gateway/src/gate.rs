@@ -3,8 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    auth::Auth, blob::known_types::KnownTypes, metrics::Metrics, node::Node, rate::WriteRate,
-    settings::Settings, slots::Slots,
+    auth::Auth,
+    blob::known_types::KnownTypes,
+    ipfs::{origin::split_host, subdomain::RootHost},
+    metrics::Metrics,
+    node::Node,
+    rate::WriteRate,
+    settings::Settings,
+    slots::Slots,
 };
 
 /// The state of the router; clones share it.
@@ -17,6 +23,7 @@ struct Inner {
     node: Arc<dyn Node>,
     auth: Auth,
     hosts: BTreeSet<String>,
+    parents: BTreeSet<String>,
     origins: BTreeSet<String>,
     settings: Settings,
     slots: Slots,
@@ -32,6 +39,7 @@ impl Gate {
             node,
             auth: Auth::new(&settings),
             hosts: settings.allowed_hosts(),
+            parents: settings.subdomain_parents(),
             origins: settings.allowed_origins(),
             slots: Slots::new(&settings.limits),
             write_rate: WriteRate::new(&settings.limits),
@@ -85,6 +93,23 @@ impl Gate {
 
     pub(crate) fn answers_to(&self, host: &str) -> bool {
         self.inner.hosts.contains(&host.to_ascii_lowercase())
+    }
+
+    /// This host, in lower case, has an origin for each IPFS root.
+    pub(crate) fn has_subdomains(&self, host: &str) -> bool {
+        self.inner.parents.contains(host)
+    }
+
+    /// The root whose own origin this host is.
+    pub(crate) fn root_host(&self, host: &str) -> Option<RootHost> {
+        let host = host.to_ascii_lowercase();
+        self.inner.parents.iter().find_map(|parent| {
+            let label = split_host(&host, parent)?;
+            Some(RootHost {
+                label: label.to_owned(),
+                parent: parent.clone(),
+            })
+        })
     }
 
     pub(crate) fn accepts_origin(&self, origin: &str) -> bool {

@@ -10,21 +10,34 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{api::types::ErrorCode, client::Client, failure::Failure, gate::Gate};
+use crate::{
+    api::types::ErrorCode,
+    client::Client,
+    failure::Failure,
+    gate::Gate,
+    ipfs::subdomain::{self, RootHost},
+};
 
-/// The layer: checks, then hands on with the [`Client`] as a request extension.
+/// The layer: checks, then hands on with the [`Client`] as a request extension. No route is there
+/// on the origins of IPFS roots.
 pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let client = Client::of(&parts, gate.settings());
-    if let Err(failure) = check(&gate, &client, &parts) {
-        return failure.into_response();
-    }
+    let root = match check(&gate, &client, &parts) {
+        Ok(root) => root,
+        Err(failure) => return failure.into_response(),
+    };
     let place = match gate.slots().request() {
         Ok(place) => place,
         Err(failure) => return failure.into_response(),
     };
-    parts.extensions.insert(client);
-    let response = next.run(Request::from_parts(parts, body)).await;
+    let response = match root {
+        Some(root) => subdomain::serve_own(&gate, &client, &root, &parts).await,
+        None => {
+            parts.extensions.insert(client);
+            next.run(Request::from_parts(parts, body)).await
+        }
+    };
     drop(place);
     response
 }
@@ -46,24 +59,28 @@ pub async fn deadline(State(gate): State<Gate>, request: Request, next: Next) ->
     }
 }
 
-fn check(gate: &Gate, client: &Client, parts: &Parts) -> Result<(), Failure> {
-    check_host(gate, client)?;
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok(());
+fn check(gate: &Gate, client: &Client, parts: &Parts) -> Result<Option<RootHost>, Failure> {
+    let root = check_host(gate, client)?;
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if root.is_some() || is_read {
+        return Ok(root);
     }
     check_origin(gate, parts)?;
     if gate.auth().bearer(&parts.headers) == Some(true) {
-        return Ok(());
+        return Ok(None);
     }
-    gate.write_rate().take(client.ip).map_err(|wait| {
-        let seconds = u32::try_from(wait.as_secs())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
-        Failure::busy("too many writes from this network", seconds)
-    })
+    gate.write_rate()
+        .take(client.ip)
+        .map(|()| None)
+        .map_err(|wait| {
+            let seconds = u32::try_from(wait.as_secs())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1);
+            Failure::busy("too many writes from this network", seconds)
+        })
 }
 
-fn check_host(gate: &Gate, client: &Client) -> Result<(), Failure> {
+fn check_host(gate: &Gate, client: &Client) -> Result<Option<RootHost>, Failure> {
     let Some(host) = &client.host else {
         return Err(Failure::new(
             ErrorCode::WrongHost,
@@ -71,7 +88,10 @@ fn check_host(gate: &Gate, client: &Client) -> Result<(), Failure> {
         ));
     };
     if gate.answers_to(host) {
-        return Ok(());
+        return Ok(None);
+    }
+    if let Some(root) = gate.root_host(host) {
+        return Ok(Some(root));
     }
     let shown: String = host.chars().take(100).collect();
     Err(Failure::new(

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use crate::gate::Gate;
+use crate::{gate::Gate, ipfs::subdomain::OwnOrigin};
 
 /// What the pages may load: their own scripts, styles, pictures and media, nothing inline.
 pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -37,8 +37,15 @@ pub async fn secure(State(gate): State<Gate>, request: Request, next: Next) -> R
             "camera=(), geolocation=(), microphone=()",
         ),
     ];
+    let is_own = response.extensions().get::<OwnOrigin>().is_some();
     let headers = response.headers_mut();
+    // What an IPFS root loads, embeds and allows on its own origin is its own matter.
+    let is_common =
+        |name: &HeaderName| [header::X_CONTENT_TYPE_OPTIONS, header::CACHE_CONTROL].contains(name);
     for (name, value) in defaults {
+        if is_own && !is_common(&name) {
+            continue;
+        }
         headers
             .entry(name)
             .or_insert(HeaderValue::from_static(value));

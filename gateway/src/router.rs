@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     gate::Gate,
     guard, headers,
+    ipfs::subdomain::OwnOrigin,
     metrics::Metrics,
     node::Node,
     pages,
@@ -71,7 +72,7 @@ async fn wrong_method(request: Request) -> Failure {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    ["/api/", "/ipfs/", "/blob/"]
+    ["/api/", "/ipfs/", "/blob/", "/routing/"]
         .iter()
         .any(|prefix| path.starts_with(prefix))
 }
@@ -84,7 +85,10 @@ async fn count(State(gate): State<Gate>, request: Request, next: Next) -> Respon
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let response = next.run(request).await;
-    let route = route.as_deref().unwrap_or("unmatched");
+    let route = match response.extensions().get::<OwnOrigin>() {
+        Some(_) => "{cid}.ipfs",
+        None => route.as_deref().unwrap_or("unmatched"),
+    };
     gate.metrics()
         .answered(method, route, response.status().as_u16(), began.elapsed());
     response

@@ -21,6 +21,9 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Further `host[:port]` names to answer to.
     pub hosts: Vec<String>,
+    /// Besides `localhost`, `host[:port]` names below which every IPFS root has an origin of its
+    /// own, `{cid}.ipfs.{host}`. The gateway answers to them too.
+    pub subdomain_hosts: Vec<String>,
     /// Proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
     /// The API's bearer token.
@@ -81,6 +84,7 @@ impl Settings {
             is_tls: false,
             public_url: None,
             hosts: Vec::new(),
+            subdomain_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             api_token: api_token.into(),
             max_upload_bytes: 64 << 30,
@@ -127,6 +131,19 @@ impl Settings {
             .collect()
     }
 
+    /// Every `host[:port]`, in lower case, that has an origin for each IPFS root.
+    pub fn subdomain_parents(&self) -> BTreeSet<String> {
+        let local = self.allowed_hosts().into_iter().filter(|host| {
+            let name = host.split(':').next();
+            name == Some("localhost")
+        });
+        let named = self.subdomain_hosts.iter();
+        named
+            .map(|host| host.to_ascii_lowercase())
+            .chain(local)
+            .collect()
+    }
+
     fn named_hosts(&self) -> Vec<(String, String)> {
         let port = self.listen.port();
         let mut named = Vec::new();
@@ -153,7 +170,7 @@ impl Settings {
                 named.push(("https".to_owned(), format!("{host}:{port}")));
             }
         }
-        for host in &self.hosts {
+        for host in self.hosts.iter().chain(&self.subdomain_hosts) {
             for scheme in ["http", "https"] {
                 named.push((scheme.to_owned(), host.to_ascii_lowercase()));
             }

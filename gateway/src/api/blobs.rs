@@ -19,7 +19,10 @@ use super::{
     },
 };
 use crate::{
-    blob::{media_type, reader::Reader},
+    blob::{
+        media_type,
+        reader::{Reader, Source},
+    },
     failure::Failure,
     gate::Gate,
     upload,
@@ -83,14 +86,14 @@ pub async fn state(
 ) -> Result<Json<BlobState>, Failure> {
     let mut state = gate.node().blob_state(viewer, blob).await?;
     state.media_type = match state.complete {
-        true => Reader::open(&gate, viewer, blob)
+        true => Reader::open(&gate, viewer, Source::Blob(blob))
             .await?
-            .media_type()
+            .media_type(media_type::sniff)
             .await?
             .to_owned(),
         false => gate
             .known_types()
-            .get(blob)
+            .get(blob.to_cid())
             .unwrap_or(media_type::OPAQUE)
             .to_owned(),
     };

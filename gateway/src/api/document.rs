@@ -8,8 +8,11 @@ use utoipa::{
     },
 };
 
-use super::{blobs, events, node, people, pins, spaces, threads, types};
-use crate::blob::serve;
+use super::{blobs, car, events, node, people, pins, spaces, threads, types};
+use crate::{
+    blob::outboard,
+    ipfs::{path, routing},
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,9 +25,10 @@ use crate::blob::serve;
         node::verify, spaces::list, spaces::create, spaces::one, spaces::join, threads::list,
         threads::one, threads::post, threads::entry, threads::publish, threads::revise,
         threads::vote, threads::mark, threads::report, blobs::upload, blobs::import_path,
-        blobs::state, blobs::fetch, pins::list, pins::create, pins::put, pins::delete,
-        people::profile, people::set_profile, people::follow, events::subscribe, serve::ipfs,
-        serve::preflight, serve::outboard,
+        blobs::state, blobs::fetch, car::export, car::import_path, pins::list, pins::create, pins::put, pins::delete,
+        people::profile, people::set_profile, people::follow, events::subscribe,
+        outboard::outboard, path::root, path::below, path::by_uri, path::preflight,
+        path::preflight_below, routing::providers, routing::preflight,
     ),
     components(schemas(types::ErrorBody, events::Reset, views::data::Sort)),
     modifiers(&Token)

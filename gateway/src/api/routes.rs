@@ -8,8 +8,15 @@ use axum::{
     routing::{MethodFilter, on},
 };
 
-use super::{blobs, events, input::MAX_JSON_BYTES, node, people, pins, spaces, threads};
-use crate::{blob::serve, gate::Gate};
+use super::{blobs, car, events, input::MAX_JSON_BYTES, node, people, pins, spaces, threads};
+use crate::{
+    blob::outboard,
+    gate::Gate,
+    ipfs::{path, routing},
+};
+
+/// Everything below a root, as the document writes it and as the router does.
+const BELOW: [&str; 2] = ["/ipfs/{cid}/{path}", "/ipfs/{cid}/{*path}"];
 
 /// A router under construction that remembers what was mounted.
 pub struct Routes {
@@ -36,6 +43,29 @@ impl Routes {
         self
     }
 
+    /// Another spelling of a path that is mounted already.
+    fn also<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Gate>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method).expect("a standard method");
+        self.router = self.router.route(path, on(filter, handler));
+        self
+    }
+
+    /// A path below which everything is one parameter, which the document calls `{path}`.
+    fn below<H, T>(self, method: Method, paths: [&'static str; 2], handler: H) -> Self
+    where
+        H: Handler<T, Gate>,
+        T: 'static,
+    {
+        let [listed, mounted] = paths;
+        let mut routes = self.also(method.clone(), mounted, handler);
+        routes.mounted.push((method, listed));
+        routes
+    }
+
     /// The routes for axum.
     pub fn into_router(self) -> Router<Gate> {
         self.router.layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
@@ -50,6 +80,7 @@ impl Routes {
 /// Answers that are given in one piece, within a deadline.
 pub fn answers() -> Routes {
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    let options = Method::OPTIONS;
     Routes::new()
         .at(get.clone(), "/healthz", node::healthz)
         .at(get.clone(), "/metrics", node::metrics)
@@ -78,16 +109,29 @@ pub fn answers() -> Routes {
         .at(get.clone(), "/api/v1/identities/{cid}", people::profile)
         .at(put.clone(), "/api/v1/profile", people::set_profile)
         .at(put, "/api/v1/follows/{cid}", people::follow)
-        .at(Method::OPTIONS, "/ipfs/{cid}", serve::preflight)
+        .at(get, "/routing/v1/providers/{cid}", routing::providers)
+        .at(
+            options.clone(),
+            "/routing/v1/providers/{cid}",
+            routing::preflight,
+        )
+        .at(options.clone(), "/ipfs/{cid}", path::preflight)
+        .also(options.clone(), "/ipfs/{cid}/", path::preflight)
+        .below(options, BELOW, path::preflight_below)
 }
 
 /// Answers that take as long as they take, with deadlines of their own.
 pub fn streams() -> Routes {
     let (get, post) = (Method::GET, Method::POST);
     Routes::new()
-        .at(get.clone(), "/ipfs/{cid}", serve::ipfs)
-        .at(get.clone(), "/blob/{cid}/outboard", serve::outboard)
+        .at(get.clone(), "/ipfs/", path::by_uri)
+        .at(get.clone(), "/ipfs/{cid}", path::root)
+        .also(get.clone(), "/ipfs/{cid}/", path::root)
+        .below(get.clone(), BELOW, path::below)
+        .at(get.clone(), "/blob/{cid}/outboard", outboard::outboard)
+        .at(get.clone(), "/api/v1/export", car::export)
         .at(get, "/api/v1/events", events::subscribe)
+        .at(post.clone(), "/api/v1/import/path", car::import_path)
         .at(post.clone(), "/api/v1/blobs", blobs::upload)
         .at(post.clone(), "/api/v1/blobs/path", blobs::import_path)
         .at(post.clone(), "/api/v1/blobs/{cid}/fetch", blobs::fetch)

@@ -1,37 +1,37 @@
-//! Media types of partly held blobs whose first bytes were already seen.
+//! Media types of partly held files whose first bytes were already seen.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
-use model::BlobId;
+use cid::Cid;
 
-/// Blobs remembered; beyond, some other one is forgotten.
+/// Files remembered; beyond, some other one is forgotten.
 const MAX_KNOWN: usize = 4096;
 
-/// A bounded memory: a player that seeks asks for many ranges of one blob.
+/// A bounded memory: a player that seeks asks for many ranges of one file.
 #[derive(Default)]
 pub struct KnownTypes {
-    types: Mutex<BTreeMap<BlobId, &'static str>>,
+    types: Mutex<BTreeMap<Cid, &'static str>>,
 }
 
 impl KnownTypes {
-    /// The type, if the blob's first bytes were seen.
-    pub fn get(&self, blob: BlobId) -> Option<&'static str> {
+    /// The type, if the file's first bytes were seen.
+    pub fn get(&self, file: Cid) -> Option<&'static str> {
         self.types
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(&blob)
+            .get(&file)
             .copied()
     }
 
     /// Remembers a type.
-    pub fn put(&self, blob: BlobId, media_type: &'static str) {
+    pub fn put(&self, file: Cid, media_type: &'static str) {
         let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
         if types.len() >= MAX_KNOWN {
             types.pop_first();
         }
-        types.insert(blob, media_type);
+        types.insert(file, media_type);
     }
 }

@@ -1,8 +1,10 @@
-//! Blobs and blocks over HTTP: `/ipfs/{cid}` and `/blob/{cid}/outboard`.
+//! Bytes over HTTP: opened, typed, cut to ranges, sent; and `/blob/{cid}/outboard`.
 
 pub mod body;
+pub mod disposition;
 pub mod known_types;
 pub mod media_type;
+pub mod outboard;
 pub mod range;
 pub mod reader;
-pub mod serve;
+pub mod sharing;

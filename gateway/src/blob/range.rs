@@ -1,11 +1,11 @@
-//! The `Range` header of RFC 9110 §14, for one range.
+//! The `Range` header of RFC 9110 §14: one range is answered, the first where there are several.
 
 use std::ops::Range;
 
 /// What a request wants of an item of known size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// All of it: no range, one in another unit, malformed, or several (which a server may ignore).
+    /// All of it: no range, one in another unit, or malformed.
     Whole,
     /// These bytes.
     Part(Range<u64>),
@@ -54,7 +54,10 @@ fn suffix(length: u64, size_bytes: u64) -> Wanted {
 
 fn bytes_unit(header: &str) -> Option<&str> {
     let (unit, spec) = header.split_once('=')?;
-    (unit.trim().eq_ignore_ascii_case("bytes") && !spec.contains(',')).then_some(spec)
+    let first = spec.split(',').find(|part| !part.trim().is_empty());
+    unit.trim()
+        .eq_ignore_ascii_case("bytes")
+        .then_some(first.unwrap_or_default())
 }
 
 fn digits(text: &str) -> bool {
@@ -95,7 +98,11 @@ mod tests {
             (Some("bytes=+1-2"), Wanted::Whole),
             (Some("bytes=--5"), Wanted::Whole),
             (Some("items=0-5"), Wanted::Whole),
-            (Some("bytes=0-1,5-6"), Wanted::Whole),
+            (Some("bytes=0-1,5-6"), Wanted::Part(0..2)),
+            (Some("bytes=6-16, 0-4"), Wanted::Part(6..17)),
+            (Some("bytes=,5-6"), Wanted::Part(5..7)),
+            (Some("bytes=100-,0-4"), Wanted::Nothing),
+            (Some("bytes=a-b,0-4"), Wanted::Whole),
         ];
         for (header, expected) in table {
             assert_eq!(wanted(header, 100), expected, "{header:?}");

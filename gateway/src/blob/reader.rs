@@ -1,9 +1,10 @@
-//! Reading a blob through the node, held or not, before a deadline.
+//! Reading a blob or an IPFS file through the node, held or not, before a deadline.
 
 use std::ops::Range;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use cid::Cid;
 use futures_lite::{StreamExt, stream};
 use model::BlobId;
 use tokio::time::{Instant, timeout_at};
@@ -17,50 +18,79 @@ use crate::{
     node::{BlobBody, ByteStream, NodeError, OpenBlob, Viewer},
 };
 
-/// A blob opened for one request.
+/// Under which name the bytes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A blob: the node may look for it at peers.
+    Blob(BlobId),
+    /// A UnixFS file or a block.
+    Ipfs(Cid),
+}
+
+impl Source {
+    fn cid(self) -> Cid {
+        match self {
+            Self::Blob(blob) => blob.to_cid(),
+            Self::Ipfs(cid) => cid,
+        }
+    }
+}
+
+/// A file opened for one request.
 pub struct Reader<'a> {
     gate: &'a Gate,
     viewer: Viewer,
-    blob: BlobId,
+    source: Source,
     open: OpenBlob,
     deadline: Instant,
 }
 
 impl<'a> Reader<'a> {
-    /// Opens a blob; the clock for the first byte runs from now.
-    pub async fn open(gate: &'a Gate, viewer: Viewer, blob: BlobId) -> Result<Self, NodeError> {
+    /// Opens a file; the clock for the first byte runs from now.
+    pub async fn open(gate: &'a Gate, viewer: Viewer, source: Source) -> Result<Self, NodeError> {
         let deadline = Instant::now() + gate.settings().limits.first_byte;
-        let open = within(deadline, blob, gate.node().open_blob(viewer, blob)).await?;
+        let opening = match source {
+            Source::Blob(blob) => gate.node().open_blob(viewer, blob),
+            Source::Ipfs(cid) => gate.node().ipfs_open(viewer, cid),
+        };
+        let open = within(deadline, source.cid(), opening).await?;
         Ok(Self {
             gate,
             viewer,
-            blob,
+            source,
             open,
             deadline,
         })
     }
 
-    /// Length of the whole blob.
+    /// Length of the whole file.
     pub fn size_bytes(&self) -> u64 {
         self.open.size_bytes
     }
 
-    /// The type to serve it with, by its first bytes.
-    pub async fn media_type(&self) -> Result<&'static str, NodeError> {
+    /// The type to serve it with, which `sniff` tells by its first bytes.
+    pub async fn media_type(
+        &self,
+        sniff: fn(&[u8]) -> &'static str,
+    ) -> Result<&'static str, NodeError> {
         let head = 0..self.open.size_bytes.min(media_type::HEAD_BYTES);
         match &self.open.body {
             BlobBody::File(file) => {
                 let head = body::read(file, head).await;
                 let head = head.map_err(|error| NodeError::local("read the blob's file", error))?;
-                Ok(media_type::sniff(&head))
+                Ok(sniff(&head))
             }
-            BlobBody::Bytes(bytes) => Ok(media_type::sniff(bytes)),
+            BlobBody::Bytes(bytes) => {
+                let head = usize::try_from(head.end).unwrap_or(usize::MAX);
+                Ok(sniff(bytes.get(..head).unwrap_or(bytes)))
+            }
             BlobBody::Partial => {
-                if let Some(known) = self.gate.known_types().get(self.blob) {
+                let cid = self.source.cid();
+                if let Some(known) = self.gate.known_types().get(cid) {
                     return Ok(known);
                 }
-                let found = media_type::sniff(&self.fetched_head(head).await?);
-                self.gate.known_types().put(self.blob, found);
+                let found = sniff(&self.fetched_head(head).await?);
+                self.gate.known_types().put(cid, found);
                 Ok(found)
             }
         }
@@ -92,8 +122,10 @@ impl<'a> Reader<'a> {
         let (first, mut rest) = self.fetch(head).await?;
         let mut bytes = BytesMut::from(first.as_ref());
         while (bytes.len() as u64) < wanted {
-            let Some(next) =
-                within(self.deadline, self.blob, async { Ok(rest.next().await) }).await?
+            let Some(next) = within(self.deadline, self.source.cid(), async {
+                Ok(rest.next().await)
+            })
+            .await?
             else {
                 return Err(self.cut_short());
             };
@@ -104,22 +136,22 @@ impl<'a> Reader<'a> {
 
     async fn fetch(&self, range: Range<u64>) -> Result<(Bytes, ByteStream), NodeError> {
         let begun = async {
-            let mut rest = self
-                .gate
-                .node()
-                .fetch_range(self.viewer, self.blob, range)
-                .await?;
+            let node = self.gate.node();
+            let mut rest = match self.source {
+                Source::Blob(blob) => node.fetch_range(self.viewer, blob, range).await?,
+                Source::Ipfs(cid) => node.ipfs_range(self.viewer, cid, range).await?,
+            };
             match rest.next().await {
                 Some(first) => Ok((first?, rest)),
                 None => Err(self.cut_short()),
             }
         };
-        within(self.deadline, self.blob, begun).await
+        within(self.deadline, self.source.cid(), begun).await
     }
 
     fn cut_short(&self) -> NodeError {
         NodeError::local(
-            format!("read blob {}", self.blob),
+            format!("read {}", self.source.cid()),
             "the store gave too few bytes",
         )
     }
@@ -131,18 +163,19 @@ fn part(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
     (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
-async fn within<T>(
+/// Work on a file before a deadline; beyond it, nobody delivered.
+pub async fn within<T>(
     deadline: Instant,
-    blob: BlobId,
+    file: Cid,
     work: impl Future<Output = Result<T, NodeError>>,
 ) -> Result<T, NodeError> {
     timeout_at(deadline, work).await.unwrap_or_else(|_| {
         Err(NodeError::NotHeld {
-            what: format!("blob {blob}"),
+            what: format!("file {file}"),
             ways: vec![
                 "Try again later: a node that holds it may come back".to_owned(),
                 "Join with a ticket of a node that holds it (`datt join TICKET`)".to_owned(),
-                format!("Or let this node go on looking: `datt get {blob}`"),
+                format!("Or let this node go on looking: `datt get {file}`"),
             ],
         })
     })

@@ -15,6 +15,7 @@ pub mod feed;
 pub mod frame;
 pub mod front;
 pub mod list;
+pub mod listing;
 pub mod markdown;
 pub mod media;
 pub mod moderate;
