@@ -20,10 +20,14 @@ mod export;
 mod hamt;
 mod links;
 mod list;
+#[cfg(test)]
+mod memory;
 mod pb;
 mod read;
 mod resolve;
 mod source;
+#[cfg(test)]
+mod tests;
 mod unixfs;
 mod walk;
 mod wire;
