@@ -12,9 +12,8 @@ use cid::Cid;
 use n0_future::{Stream, stream};
 
 use super::{
-    BlockSource, Kind, ShardLink, WalkError, car_frame, car_header, codec, inline, links,
+    BlockSource, Kind, WalkError, car_frame, car_header, codec, inline, links,
     resolve::{End, follow, kind},
-    shard_link,
     walk::{self, Ahead, NodeFault, Part, Reach, Step, Steps},
 };
 
@@ -173,16 +172,11 @@ impl<S: BlockSource + 'static> Exporter<S> {
                     .descend(step, all.into_iter().map(|cid| (cid, Reach::All)))
             }
             Reach::Shard { fanout } => {
-                let (links, fanout) = walk::shard(&cid, bytes, fanout).map_err(fault)?;
-                let mut shards = Vec::new();
-                for link in &links {
-                    let (_, what) = shard_link(link, fanout).map_err(|why| fault(why.into()))?;
-                    if what == ShardLink::Shard {
-                        let fanout = Some(fanout);
-                        shards.push((link.cid, Reach::Shard { fanout }));
-                    }
-                }
-                self.steps.descend(step, shards.into_iter())
+                let (places, fanout) = walk::shard(&cid, bytes, fanout).map_err(fault)?;
+                let fanout = Some(fanout);
+                let shards = places.iter().filter(|place| place.entry.is_none());
+                let shards = shards.map(|place| (place.cid, Reach::Shard { fanout }));
+                self.steps.descend(step, shards)
             }
             Reach::File { at, size_bytes } => {
                 let part = Part::of(&cid, bytes)
@@ -277,3 +271,6 @@ fn key(cid: &Cid) -> Key {
     key[..length].copy_from_slice(&bytes[..length]);
     key
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Directories: their entries.
 
+use bytes::Bytes;
 use cid::Cid;
 
 use super::{
-    BlockSource, Node, NodeFault, ShardLink, UnixFs, WalkError, codec, shard_link,
+    BlockSource, Node, NodeFault, UnixFs, WalkError, codec,
     walk::{self, Reach, Step, Steps},
 };
 
@@ -43,10 +44,12 @@ pub async fn list<S: BlockSource>(source: &S, cid: Cid, max: usize) -> Result<Li
     match UnixFs::of(&node).map_err(|why| fault(why.into()))? {
         UnixFs::Directory => {
             for link in node.links {
-                let _ = listing.take(link.name, link.cid, link.size_bytes, max);
+                if !listing.take(link.name, link.cid, link.size_bytes, max) {
+                    break;
+                }
             }
         }
-        UnixFs::Shard { fanout, .. } => list_shards(source, cid, fanout, max, &mut listing).await?,
+        UnixFs::Shard { .. } => list_shards(source, cid, bytes, max, &mut listing).await?,
         _ => return Err(fault(NodeFault::NotADirectory)),
     }
     listing.entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -56,33 +59,36 @@ pub async fn list<S: BlockSource>(source: &S, cid: Cid, max: usize) -> Result<Li
 async fn list_shards<S: BlockSource>(
     source: &S,
     root: Cid,
-    fanout: u64,
+    mut bytes: Bytes,
     max: usize,
     listing: &mut Listing,
 ) -> Result<(), WalkError> {
     let mut steps = Steps::default();
-    let reach = Reach::Shard {
-        fanout: Some(fanout),
-    };
-    steps.push(Step::first(root, reach));
-    while let Some(step) = steps.pop() {
-        let bytes = walk::fetch(source, &step.cid).await?;
-        let fault = |why: NodeFault| why.of(step.cid);
-        let (links, _) = walk::shard(&step.cid, &bytes, Some(fanout)).map_err(fault)?;
+    let mut step = Step::first(root, Reach::Shard { fanout: None });
+    loop {
+        let Reach::Shard { fanout } = step.reach else {
+            return Err(NodeFault::NotADirectory.of(step.cid));
+        };
+        let (places, fanout) =
+            walk::shard(&step.cid, &bytes, fanout).map_err(|why| why.of(step.cid))?;
         let mut shards = Vec::new();
-        for link in &links {
-            match shard_link(link, fanout).map_err(|why| fault(why.into()))? {
-                (_, ShardLink::Shard) => shards.push((link.cid, step.reach)),
-                (_, ShardLink::Entry(name)) => {
-                    if !listing.take(name.to_owned(), link.cid, link.size_bytes, max) {
-                        return Ok(());
-                    }
-                }
+        for place in places {
+            let Some(name) = place.entry else {
+                let fanout = Some(fanout);
+                shards.push((place.cid, Reach::Shard { fanout }));
+                continue;
+            };
+            if !listing.take(name, place.cid, place.size_bytes, max) {
+                return Ok(());
             }
         }
         steps.descend(&step, shards.into_iter())?;
+        let Some(next) = steps.pop() else {
+            return Ok(());
+        };
+        bytes = walk::fetch(source, &next.cid).await?;
+        step = next;
     }
-    Ok(())
 }
 
 impl Listing {
@@ -99,3 +105,6 @@ impl Listing {
         !self.is_cut
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ impl<S: BlockSource + 'static> Reader<S> {
         Ok(part.data_in(at, &self.range))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,10 @@ use cid::Cid;
 use thiserror::Error;
 
 use super::{
-    BlockError, BlockSource, Link, Node, NodeFault, ShardHash, ShardLink, UnixFs, UnixFsFault,
-    codec,
+    BlockError, BlockSource, Link, Node, NodeFault, ShardHash, UnixFs, UnixFsFault, codec,
     data::{self, Found},
-    inline, shard_link,
-    walk::{self, MAX_DEPTH, checked_target},
+    inline,
+    walk::{self, MAX_DEPTH, Place, checked_target, places},
 };
 
 /// Segments that a path may have.
@@ -205,7 +204,8 @@ impl<S: BlockSource> Way<'_, S> {
                 let found = match UnixFs::of(&node) {
                     Ok(UnixFs::Directory) | Err(UnixFsFault::NoData) => named(&node.links, name),
                     Ok(UnixFs::Shard { fanout, .. }) => {
-                        self.in_shards(cid, node.links, fanout, name).await?
+                        let places = places(&node.links, fanout).map_err(fault)?;
+                        self.in_shards(places, fanout, name).await?
                     }
                     Ok(UnixFs::File { .. } | UnixFs::Symlink { .. }) => return Err(through()),
                     Err(why) => return Err(fault(why.into())),
@@ -220,29 +220,25 @@ impl<S: BlockSource> Way<'_, S> {
         }
     }
 
-    /// The entry of a sharded directory, of which the first shard is given.
+    /// The entry of a sharded directory, whose first shard's places are given.
     async fn in_shards(
         &mut self,
-        mut cid: Cid,
-        mut links: Vec<Link>,
+        mut places: Vec<Place>,
         fanout: u64,
         name: &str,
     ) -> Result<Option<Cid>, ResolveError> {
         let mut hash = ShardHash::of(name);
         loop {
-            let wanted = hash.next_place(fanout).ok_or(ResolveError::TooDeep)?;
-            let found =
-                in_place(&links, fanout, wanted).map_err(|why| ResolveError::Node { cid, why })?;
-            let below = match found {
-                None => return Ok(None),
-                Some((below, ShardLink::Entry(entry))) => {
-                    return Ok((entry == name).then_some(below));
-                }
-                Some((below, ShardLink::Shard)) => below,
+            let number = hash.next_place(fanout).ok_or(ResolveError::TooDeep)?;
+            let Some(place) = places.iter().find(|place| place.number == number) else {
+                return Ok(None);
             };
-            let bytes = self.read(&below).await?;
-            cid = below;
-            (links, _) = walk::shard(&cid, &bytes, Some(fanout))
+            let cid = place.cid;
+            if let Some(entry) = &place.entry {
+                return Ok((entry == name).then_some(cid));
+            }
+            let bytes = self.read(&cid).await?;
+            (places, _) = walk::shard(&cid, &bytes, Some(fanout))
                 .map_err(|why| ResolveError::Node { cid, why })?;
         }
     }
@@ -253,22 +249,6 @@ fn named(links: &[Link], name: &str) -> Option<Cid> {
         .iter()
         .find(|link| link.name == name)
         .map(|link| link.cid)
-}
-
-/// The link at a place of a shard. All links are looked at, so that a wrong one is found.
-fn in_place(
-    links: &[Link],
-    fanout: u64,
-    wanted: u64,
-) -> Result<Option<(Cid, ShardLink<'_>)>, NodeFault> {
-    let mut found = None;
-    for link in links {
-        let (place, what) = shard_link(link, fanout)?;
-        if place == wanted {
-            found = Some((link.cid, what));
-        }
-    }
-    Ok(found)
 }
 
 fn data_step(cid: &Cid, bytes: &Bytes, path: &[String]) -> Result<Onward, ResolveError> {
@@ -310,3 +290,6 @@ pub(super) fn kind(cid: &Cid, bytes: &Bytes) -> Result<Kind, NodeFault> {
         _ => Ok(data),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     BlockError, BlockFault, BlockSource, HamtFault, Link, LinksFault, MAX_BLOCK_BYTES, Node,
-    PbFault, ResolveError, UnixFs, UnixFsFault, check_name, codec, inline,
+    PbFault, ResolveError, ShardLink, UnixFs, UnixFsFault, check_name, codec, inline, shard_link,
 };
 
 /// Levels below its start that a walk goes down.
@@ -65,6 +65,12 @@ pub enum NodeFault {
     /// A link of its shard isn't one.
     #[error("a link of its shard is wrong")]
     Shard(#[from] HamtFault),
+    /// A link of its shard comes after one of a later place, or of the same.
+    #[error("the link {name:?} of its shard is repeated or out of order")]
+    ShardOrder {
+        /// Its name.
+        name: String,
+    },
     /// It isn't what its codec says.
     #[error("it is not what its codec says")]
     Links(#[from] LinksFault),
@@ -364,13 +370,24 @@ pub(super) fn checked_target(target: String) -> Result<String, NodeFault> {
     Ok(target)
 }
 
-/// The links of a shard and how many places it has. `parent_fanout` is that of the shard above.
+/// A taken place of a shard.
+pub(super) struct Place {
+    pub(super) number: u64,
+    pub(super) cid: Cid,
+    /// What the DAG below it has, as the shard says, bytes (Tsize).
+    pub(super) size_bytes: u64,
+    /// The name of the entry there; none when the next shard is there.
+    pub(super) entry: Option<String>,
+}
+
+/// The places of a shard, and how many there are with those that aren't taken. `above` is that of
+/// the shard that links to it.
 pub(super) fn shard(
     cid: &Cid,
     bytes: &Bytes,
-    parent_fanout: Option<u64>,
-) -> Result<(Vec<Link>, u64), NodeFault> {
-    let not_a_shard = || match parent_fanout {
+    above: Option<u64>,
+) -> Result<(Vec<Place>, u64), NodeFault> {
+    let not_a_shard = || match above {
         Some(fanout) => NodeFault::NotAShard { fanout },
         None => NodeFault::NotADirectory,
     };
@@ -379,9 +396,32 @@ pub(super) fn shard(
     }
     let node = Node::decode(bytes)?;
     match UnixFs::of(&node)? {
-        UnixFs::Shard { fanout, .. } if parent_fanout.is_none_or(|above| above == fanout) => {
-            Ok((node.links, fanout))
+        UnixFs::Shard { fanout, .. } if above.is_none_or(|above| above == fanout) => {
+            Ok((places(&node.links, fanout)?, fanout))
         }
         _ => Err(not_a_shard()),
     }
+}
+
+/// Reads the links of a shard, which are in the order of their places.
+pub(super) fn places(links: &[Link], fanout: u64) -> Result<Vec<Place>, NodeFault> {
+    let mut places: Vec<Place> = Vec::with_capacity(links.len());
+    for link in links {
+        let (number, what) = shard_link(link, fanout)?;
+        if places.last().is_some_and(|last| last.number >= number) {
+            return Err(NodeFault::ShardOrder {
+                name: link.name.clone(),
+            });
+        }
+        places.push(Place {
+            number,
+            cid: link.cid,
+            size_bytes: link.size_bytes,
+            entry: match what {
+                ShardLink::Entry(name) => Some(name.to_owned()),
+                ShardLink::Shard => None,
+            },
+        });
+    }
+    Ok(places)
 }
