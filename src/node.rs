@@ -165,6 +165,8 @@ impl Node {
         tasks.spawn(watch("follow", &cancel).over(following));
         let fetching = flow::fetch::run(Arc::clone(&core), cancel.clone());
         tasks.spawn(watch("fetch", &cancel).over(fetching));
+        let naming = flow::name::run(Arc::clone(&core), cancel.clone());
+        tasks.spawn(watch("naming", &cancel).over(naming));
         let keeping = upkeep::run(Arc::clone(&core), cancel.clone());
         tasks.spawn(watch("upkeep", &cancel).over(keeping));
         let requests = port::serve(listener, relay, app, certificate, cancel_requests.clone());
@@ -346,6 +348,9 @@ fn settings(
     let mut settings = Settings::new(listen, folder.token("api-token")?);
     settings.public_url.clone_from(&config.http.public_url);
     settings.hosts.clone_from(&config.http.hosts);
+    settings
+        .subdomain_hosts
+        .clone_from(&config.http.subdomain_hosts);
     settings
         .trusted_proxies
         .clone_from(&config.http.trusted_proxies);

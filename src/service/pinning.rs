@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use blocks::{BlobStatus, Keep};
+use cid::Cid;
 use gateway::{
     api::types::{PinMedia, PinRequest},
     node::NodeError,
@@ -29,6 +30,17 @@ pub async fn pins(core: &Arc<Core>) -> Result<Vec<data::Pin>, NodeError> {
     for (target, promise) in core.pins.all() {
         pins.push(pin_data(core, target, promise).await?);
     }
+    let dags = core.blobs.dags().await;
+    let dags = dags.map_err(|error| NodeError::local("list the DAGs", error))?;
+    pins.extend(dags.into_iter().map(|dag| data::Pin {
+        id: dag.root.to_string(),
+        kind: "dag".to_owned(),
+        media: PinMedia::All.as_str().to_owned(),
+        max_bytes: None,
+        held_bytes: dag.bytes,
+        total_bytes: dag.bytes,
+        since_ms: dag.at_ms,
+    }));
     Ok(pins)
 }
 
@@ -121,6 +133,9 @@ async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
     if let Ok(blob) = id.parse::<BlobId>() {
         return Ok(Target::Blob(blob));
     }
+    if let Some(file) = file_of(core, id).await? {
+        return Ok(Target::Blob(file));
+    }
     let entry: EntryId = id.parse().map_err(|error| {
         NodeError::Invalid(format!(
             "{id:?} is neither a blob nor an entry CID: {error}"
@@ -140,6 +155,16 @@ async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
             "{id} is not known here; `datt join` a ticket that leads to it, then pin it"
         ))
     })
+}
+
+/// The blob whose IPFS name this is.
+async fn file_of(core: &Core, id: &str) -> Result<Option<BlobId>, NodeError> {
+    let Ok(cid) = id.parse::<Cid>() else {
+        return Ok(None);
+    };
+    let file = core.blobs.file(&cid).await;
+    let file = file.map_err(|error| NodeError::local("look a file up", error))?;
+    Ok(file.map(|file| file.blob))
 }
 
 /// Promises to keep something, and fetches what is missing of it.
@@ -226,7 +251,12 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         Ok(blob) => release_added(core, blob).await?,
         Err(_) => false,
     };
-    if removed.is_none() && !added {
+    let dag = match id.parse::<Cid>() {
+        Ok(root) => core.blobs.remove_dag(&root).await,
+        Err(_) => Ok(false),
+    };
+    let dag = dag.map_err(|error| NodeError::local("remove the DAG", error))?;
+    if removed.is_none() && !added && !dag {
         return Err(NodeError::NotFound(format!(
             "{id} is not pinned; `datt pins` lists what is"
         )));
