@@ -16,7 +16,7 @@ use views::data;
 
 use crate::{
     api::types::{
-        BlobAdded, BlobState, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest,
+        BlobAdded, BlobState, CarProgress, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest,
         ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
         ProfileEdit, Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress,
         VoteRequest, Voted, Written,
@@ -144,8 +144,16 @@ pub trait Node: Send + Sync + 'static {
         body: ByteStream,
     ) -> Reply<'_, BlobAdded>;
 
-    /// `POST /api/v1/blobs/path`: imports a file of the node's machine; the last item is `Done`.
+    /// `POST /api/v1/blobs/path`: imports a file or folder of the node's machine; the last item is
+    /// `Done` or `Album`.
     fn add_path(&self, path: String) -> Reply<'_, Items<ImportProgress>>;
+
+    /// `GET /api/v1/export`: threads and spaces, or any other DAGs, as a CAR; with none the whole
+    /// node. What isn't held is an error and no stream; later errors are the last item.
+    fn export(&self, cids: Vec<Cid>) -> Reply<'_, ByteStream>;
+
+    /// `POST /api/v1/import/path`: imports a CAR of the node's machine; the last item is `Done`.
+    fn import_path(&self, path: String) -> Reply<'_, Items<CarProgress>>;
 
     /// `GET /api/v1/blobs/{cid}`.
     fn blob_state(&self, viewer: Viewer, blob: BlobId) -> Reply<'_, BlobState>;

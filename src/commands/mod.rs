@@ -2,9 +2,11 @@
 
 mod add;
 pub mod client;
+mod export;
 pub mod failure;
 mod get;
 mod identity;
+mod import;
 mod outcome;
 mod pins;
 mod post;
@@ -60,10 +62,14 @@ enum Command {
     Vote(post::VoteArgs),
     /// Print a thread
     Thread(thread::ThreadArgs),
-    /// Import files
+    /// Import files and folders
     Add(add::AddArgs),
     /// Fetch a blob or block, verified, from anyone who has it
     Get(get::GetArgs),
+    /// Write threads, spaces, the whole node or any DAG to a CAR
+    Export(export::ExportArgs),
+    /// Take in what a CAR holds, verified
+    Import(import::ImportArgs),
     /// Keep a thread, space or blob
     Pin(pins::PinArgs),
     /// Stop keeping it
@@ -109,6 +115,11 @@ impl Cli {
                 args.check(self.json)?;
                 get::run(&Client::of_folder(&data)?, &args).await
             }
+            Command::Export(args) => {
+                args.check(self.json)?;
+                export::run(&Client::of_folder(&data)?, &args).await
+            }
+            Command::Import(args) => import::run(&Client::of_folder(&data)?, &args).await,
             Command::Pin(args) => pins::pin(&Client::of_folder(&data)?, &args).await,
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,
             Command::Pins => pins::list(&Client::of_folder(&data)?).await,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::api::types::BlobAdded;
+use gateway::api::types::{AlbumAdded, BlobAdded};
 use indicatif::{HumanBytes, HumanDuration};
 use views::data::{Author, Availability};
 
@@ -75,8 +75,9 @@ pub(super) fn availability(availability: &Availability) -> String {
 /// A blob that was imported, with what there is to know about it.
 pub(super) fn added(blob: &BlobAdded) -> String {
     let mut text = format!(
-        "{}  {}  {}  {}",
+        "{}  {}  {}  {}  {}",
         blob.blob,
+        blob.ipfs,
         size(blob.size_bytes),
         blob.media_type,
         line(&blob.name)
@@ -88,6 +89,21 @@ pub(super) fn added(blob: &BlobAdded) -> String {
         text.push_str(&format!("  {}", clock(duration_ms)));
     }
     for note in &blob.notes {
+        text.push_str(&format!("\n  note: {}", line(note)));
+    }
+    text
+}
+
+/// A folder that was imported.
+pub(super) fn album(album: &AlbumAdded) -> String {
+    let mut text = format!(
+        "{}  {}  {} files  {}",
+        album.ipfs,
+        size(album.size_bytes),
+        album.files,
+        line(&album.name)
+    );
+    for note in &album.notes {
         text.push_str(&format!("\n  note: {}", line(note)));
     }
     text

@@ -1,15 +1,75 @@
-//! publish → import: what a file is, and its thumbnail.
+//! publish → import: a file of this machine into the store, what it is, and its thumbnail.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use blocks::Keep;
-use gateway::{api::types::BlobAdded, node::NodeError};
-use model::BlobId;
+use blocks::{Imported, Keep, Stage};
+use gateway::{
+    api::types::{BlobAdded, ImportProgress},
+    node::NodeError,
+};
+use tokio::sync::mpsc;
 
-use crate::{core::Core, media, service::blobs::ADDED};
+use crate::{
+    core::Core,
+    media,
+    service::blobs::{ADDED, import_error},
+};
 
 /// Longest file name kept, characters.
 const NAME_CHARS: usize = 100;
+
+/// Where the progress of an import is told.
+pub type Told = mpsc::Sender<Result<ImportProgress, NodeError>>;
+
+/// Imports a file, and says how far that is.
+///
+/// # Errors
+/// When the file can't be read, there is no room, or the store fails.
+pub async fn path(
+    core: &Arc<Core>,
+    path: &Path,
+    name: String,
+    told: &Told,
+) -> Result<(Imported, BlobAdded), NodeError> {
+    let progress = blocks::unwatched();
+    let mut watch = progress.subscribe();
+    let importing = async move {
+        let imported = core
+            .blobs
+            .import_path(path, &Keep::pin(ADDED), &progress)
+            .await
+            .map_err(|error| import_error(&path.display().to_string(), error))?;
+        drop(progress);
+        let added = inspect(core, imported, name).await?;
+        Ok((imported, added))
+    };
+    tokio::pin!(importing);
+    loop {
+        tokio::select! {
+            done = &mut importing => return done,
+            changed = watch.changed() => {
+                if changed.is_err() {
+                    return importing.await;
+                }
+                let now = *watch.borrow_and_update();
+                let _ = told.try_send(Ok(ImportProgress::Progress {
+                    stage: stage_word(now.stage).to_owned(),
+                    done_bytes: now.done_bytes,
+                    total_bytes: now.total_bytes.unwrap_or(0),
+                }));
+            }
+        }
+    }
+}
+
+fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Waiting => "wait",
+        Stage::Copy => "copy",
+        Stage::Hash => "hash",
+        Stage::Fetch => "fetch",
+    }
+}
 
 /// Looks into an imported blob, and stores its thumbnail beside it.
 ///
@@ -17,10 +77,14 @@ const NAME_CHARS: usize = 100;
 /// When the store fails; a file that nothing can be said of is no error.
 pub async fn inspect(
     core: &Arc<Core>,
-    blob: BlobId,
-    size_bytes: u64,
+    imported: Imported,
     name: String,
 ) -> Result<BlobAdded, NodeError> {
+    let Imported {
+        blob,
+        size_bytes,
+        unixfs,
+    } = imported;
     let source = core
         .blobs
         .source(blob)
@@ -40,6 +104,7 @@ pub async fn inspect(
     };
     let added = BlobAdded {
         blob: blob.to_string(),
+        ipfs: unixfs.to_string(),
         name: name
             .chars()
             .filter(|c| !c.is_control())

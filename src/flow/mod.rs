@@ -1,10 +1,14 @@
 //! The data's way, one function an arrow:
 //! publish → import → sign → ingest → announce → peer fetches → verify → ingest → index → serve.
 
+pub mod album;
 pub mod announce;
+pub mod capsule;
 pub mod fetch;
 pub mod follow;
 pub mod import;
+pub mod import_car;
 pub mod ingest;
+pub mod name;
 pub mod publish;
 pub mod sign;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blocks::Keep;
+use blocks::{Imported, Keep};
 use database::forum;
 use gateway::{
     api::types::{BlobAdded, MediaRef, NewPost, Published},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     core::Core,
-    service::{availability, rows},
+    service::{availability, blobs::read_error, rows},
 };
 
 /// Publishes a post: on disk when this returns, and on its way to peers.
@@ -160,7 +160,13 @@ async fn medium(core: &Arc<Core>, reference: &MediaRef) -> Result<(Ipld, BlobAdd
                     "{error}: add the file first (`datt add`), or fetch it"
                 ))
             })?;
-            import::inspect(core, blob, source.size_bytes(), blob.short()).await?
+            let unixfs = core.blobs.name(blob).await.map_err(read_error)?;
+            let imported = Imported {
+                blob,
+                size_bytes: source.size_bytes(),
+                unixfs,
+            };
+            import::inspect(core, imported, blob.short()).await?
         }
     };
     let (name, alt) = match reference {

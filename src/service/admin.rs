@@ -256,7 +256,11 @@ fn keys(peers: &[EndpointAddr]) -> impl Iterator<Item = EndpointKey> + '_ {
     peers.iter().map(key)
 }
 
-async fn follow_space(
+/// Follows a space, whole; `bootstrap` are peers that hold it.
+///
+/// # Errors
+/// When the list can't be written.
+pub async fn follow_space(
     core: &Arc<Core>,
     space: SpaceId,
     bootstrap: Vec<EndpointAddr>,
@@ -285,7 +289,11 @@ async fn follow_space(
     })
 }
 
-async fn follow_thread(
+/// Follows a thread; `bootstrap` are peers that hold it.
+///
+/// # Errors
+/// When the list can't be written.
+pub async fn follow_thread(
     core: &Arc<Core>,
     space: SpaceId,
     root: EntryId,

@@ -1,10 +1,16 @@
 //! Media in and out: imports, states, ranges.
 
-use std::{fs::File, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::{File, Metadata},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use blocks::{
     BlobSource, BlobStatus, FetchError, FetchOptions, ImportError, Keep, Lane, QuotaError,
-    ReadError, Stage,
+    ReadError,
 };
 use bytes::Bytes;
 use futures_lite::{StreamExt, stream};
@@ -43,87 +49,69 @@ pub async fn add_stream(
         )
         .await
         .map_err(|error| import_error(&name, error))?;
-    flow::import::inspect(core, imported.blob, imported.size_bytes, name).await
+    flow::import::inspect(core, imported, name).await
 }
 
-/// Imports a file of this machine; progress first, the result last.
+/// Imports a file or folder of this machine; progress first, the result last.
 pub async fn add_path(core: Arc<Core>, path: String) -> Result<Items<ImportProgress>, NodeError> {
     let path = PathBuf::from(path);
+    let metadata = look_at(&path).await?;
+    let (sender, receiver) = mpsc::channel(PROGRESS);
+    let work = async move {
+        let done = if metadata.is_dir() {
+            let album = flow::album::import(&core, path, &sender).await;
+            album.map(ImportProgress::Album)
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let added = flow::import::path(&core, &path, name.into_owned(), &sender).await;
+            added.map(|(_, added)| ImportProgress::Done(added))
+        };
+        // The reader may have gone; the import is done all the same.
+        let _ = sender.send(done).await;
+    };
+    Ok(driven(receiver, work))
+}
+
+/// A regular file or a folder that a request names.
+async fn look_at(path: &Path) -> Result<Metadata, NodeError> {
     if !path.is_absolute() {
         return Err(NodeError::Invalid(format!(
             "{} is not an absolute path; the node has another working folder than you",
             path.display()
         )));
     }
-    let metadata = tokio::fs::metadata(&path)
+    let metadata = tokio::fs::metadata(path)
         .await
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                NodeError::NotFound(format!("there is no file {}", path.display()))
-            }
-            _ => NodeError::Invalid(format!("cannot read {}: {error}", path.display())),
-        })?;
+        .map_err(|error| unreadable(path, &error))?;
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(metadata);
+    }
+    Err(NodeError::Invalid(format!(
+        "{} is neither a regular file nor a folder",
+        path.display()
+    )))
+}
+
+/// Opens a regular file that a request names; with its size.
+pub async fn open_file(path: &Path) -> Result<(tokio::fs::File, u64), NodeError> {
+    let metadata = look_at(path).await?;
     if !metadata.is_file() {
         return Err(NodeError::Invalid(format!(
             "{} is not a regular file",
             path.display()
         )));
     }
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let progress = blocks::unwatched();
-    let mut watch = progress.subscribe();
-    let importing = {
-        let (core, path, name) = (Arc::clone(&core), path.clone(), name.clone());
-        async move {
-            let imported = core
-                .blobs
-                .import_path(&path, &Keep::pin(ADDED), &progress)
-                .await
-                .map_err(|error| import_error(&path.display().to_string(), error))?;
-            drop(progress);
-            flow::import::inspect(&core, imported.blob, imported.size_bytes, name).await
-        }
-    };
-    let (sender, receiver) = mpsc::channel(PROGRESS);
-    let work = async move {
-        tokio::pin!(importing);
-        loop {
-            tokio::select! {
-                done = &mut importing => {
-                    // The reader may have gone; the import is done all the same.
-                    let _ = sender.send(done.map(ImportProgress::Done)).await;
-                    return;
-                }
-                changed = watch.changed() => {
-                    if changed.is_err() {
-                        let done = (&mut importing).await;
-                        let _ = sender.send(done.map(ImportProgress::Done)).await;
-                        return;
-                    }
-                    let now = *watch.borrow_and_update();
-                    let message = ImportProgress::Progress {
-                        stage: stage_word(now.stage).to_owned(),
-                        done_bytes: now.done_bytes,
-                        total_bytes: now.total_bytes.unwrap_or(0),
-                    };
-                    let _ = sender.try_send(Ok(message));
-                }
-            }
-        }
-    };
-    Ok(driven(receiver, work))
+    let file = tokio::fs::File::open(path).await;
+    let file = file.map_err(|error| unreadable(path, &error))?;
+    Ok((file, metadata.len()))
 }
 
-fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Waiting => "wait",
-        Stage::Copy => "copy",
-        Stage::Hash => "hash",
-        Stage::Fetch => "fetch",
+fn unreadable(path: &Path, error: &std::io::Error) -> NodeError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            NodeError::NotFound(format!("there is no file {}", path.display()))
+        }
+        _ => NodeError::Invalid(format!("cannot read {}: {error}", path.display())),
     }
 }
 
@@ -362,7 +350,8 @@ fn not_held(blob: BlobId) -> NodeError {
     }
 }
 
-fn quota_error(error: QuotaError) -> NodeError {
+/// A quota error as the person sees it.
+pub fn quota_error(error: QuotaError) -> NodeError {
     match error {
         QuotaError::Exceeded {
             wanted_bytes,
@@ -377,7 +366,8 @@ fn quota_error(error: QuotaError) -> NodeError {
     }
 }
 
-fn import_error(name: &str, error: ImportError) -> NodeError {
+/// An import error as the person sees it; `name` is what was imported.
+pub fn import_error(name: &str, error: ImportError) -> NodeError {
     match error {
         ImportError::Quota(error) => quota_error(error),
         ImportError::TooLong {
@@ -403,7 +393,8 @@ fn denied(blob: BlobId) -> NodeError {
     }
 }
 
-fn read_error(error: ReadError) -> NodeError {
+/// A read error as the person sees it.
+pub fn read_error(error: ReadError) -> NodeError {
     match error {
         ReadError::NotHeld(blob) => not_held(blob),
         ReadError::Denied(blob) => denied(blob),

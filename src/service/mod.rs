@@ -1,11 +1,13 @@
 //! What the gateway asks of the node: one function for each thing a page, the API or a command does.
 
-mod admin;
+pub mod admin;
 mod authors;
 pub mod availability;
 pub mod blobs;
 mod boards;
+pub mod car;
 mod events;
+pub mod ipfs;
 mod people;
 pub mod pinning;
 mod provenance;
@@ -19,13 +21,13 @@ use bytes::Bytes;
 use cid::Cid;
 use gateway::{
     api::types::{
-        BlobAdded, BlobState, Edit, EventQuery, FetchProgress, FetchRequest, ImportProgress,
-        JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest, ProfileEdit,
-        Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted,
-        Written,
+        BlobAdded, BlobState, CarProgress, Edit, EventQuery, FetchProgress, FetchRequest,
+        ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
+        ProfileEdit, Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress,
+        VoteRequest, Voted, Written,
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
-    node::{ByteStream, EventBatch, Items, Node, NodeError, OpenBlob, Reply, Viewer},
+    node::{ByteStream, EventBatch, Items, Node, OpenBlob, Reply, Viewer},
 };
 use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
@@ -123,6 +125,14 @@ impl Node for Service {
         Box::pin(blobs::add_path(Arc::clone(&self.core), path))
     }
 
+    fn export(&self, cids: Vec<Cid>) -> Reply<'_, ByteStream> {
+        Box::pin(car::export(&self.core, cids))
+    }
+
+    fn import_path(&self, path: String) -> Reply<'_, Items<CarProgress>> {
+        Box::pin(car::import_path(Arc::clone(&self.core), path))
+    }
+
     fn blob_state(&self, _viewer: Viewer, blob: BlobId) -> Reply<'_, BlobState> {
         Box::pin(blobs::state(&self.core, blob))
     }
@@ -154,36 +164,36 @@ impl Node for Service {
 
     fn ipfs_resolve(
         &self,
-        _: Viewer,
-        _: Cid,
-        _: Vec<String>,
-        _: bool,
+        viewer: Viewer,
+        root: Cid,
+        path: Vec<String>,
+        local_only: bool,
     ) -> Reply<'_, ResolvedPath> {
-        pending()
+        Box::pin(ipfs::resolve(&self.core, viewer, root, path, local_only))
     }
 
-    fn ipfs_open(&self, _: Viewer, _: Cid) -> Reply<'_, OpenBlob> {
-        pending()
+    fn ipfs_open(&self, viewer: Viewer, cid: Cid) -> Reply<'_, OpenBlob> {
+        Box::pin(ipfs::open(&self.core, viewer, cid))
     }
 
-    fn ipfs_range(&self, _: Viewer, _: Cid, _: Range<u64>) -> Reply<'_, ByteStream> {
-        pending()
+    fn ipfs_range(&self, viewer: Viewer, cid: Cid, range: Range<u64>) -> Reply<'_, ByteStream> {
+        Box::pin(ipfs::range(&self.core, viewer, cid, range))
     }
 
-    fn ipfs_block(&self, _: Viewer, _: Cid) -> Reply<'_, Bytes> {
-        pending()
+    fn ipfs_block(&self, viewer: Viewer, cid: Cid) -> Reply<'_, Bytes> {
+        Box::pin(ipfs::block(&self.core, viewer, cid))
     }
 
-    fn ipfs_list(&self, _: Viewer, _: Cid) -> Reply<'_, IpfsListing> {
-        pending()
+    fn ipfs_list(&self, viewer: Viewer, cid: Cid) -> Reply<'_, IpfsListing> {
+        Box::pin(ipfs::list(&self.core, viewer, cid))
     }
 
-    fn ipfs_car(&self, _: Viewer, _: CarRequest) -> Reply<'_, ByteStream> {
-        pending()
+    fn ipfs_car(&self, viewer: Viewer, request: CarRequest) -> Reply<'_, ByteStream> {
+        Box::pin(ipfs::car(&self.core, viewer, request))
     }
 
-    fn ipfs_providers(&self, _: Cid) -> Reply<'_, Vec<IpfsProvider>> {
-        pending()
+    fn ipfs_providers(&self, cid: Cid) -> Reply<'_, Vec<IpfsProvider>> {
+        Box::pin(ipfs::providers(&self.core, cid))
     }
 
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {
@@ -226,9 +236,4 @@ impl Node for Service {
     fn event_head(&self) -> watch::Receiver<u64> {
         self.core.events.subscribe()
     }
-}
-
-fn pending<'a, T: Send + 'a>() -> Reply<'a, T> {
-    let why = "this node doesn't serve IPFS names yet".to_owned();
-    Box::pin(ready(Err(NodeError::Unavailable(why))))
 }

@@ -2,6 +2,7 @@
 
 pub mod blobs;
 pub mod caller;
+pub mod car;
 pub mod document;
 pub mod error_code;
 pub mod events;

@@ -9,7 +9,7 @@ use axum::response::{
 use futures_lite::{StreamExt, stream};
 use serde::Serialize;
 
-use super::types::{FetchProgress, ImportProgress, VerifyProgress};
+use super::types::{CarProgress, FetchProgress, ImportProgress, VerifyProgress};
 use crate::{failure::Failure, gate::Gate, node::Items};
 
 /// A step of long work.
@@ -19,6 +19,12 @@ pub trait Step: Serialize + Send + 'static {
 }
 
 impl Step for ImportProgress {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Album(_))
+    }
+}
+
+impl Step for CarProgress {
     fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }

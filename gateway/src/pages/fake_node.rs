@@ -300,6 +300,7 @@ impl Node for FakeNode {
                 .push(format!("blob {name} {}", bytes.len()));
             Ok(BlobAdded {
                 blob: BlobId::of(&bytes).to_string(),
+                ipfs: "an IPFS CID".to_owned(),
                 name,
                 media_type: "text/plain".to_owned(),
                 size_bytes: bytes.len() as u64,
@@ -312,6 +313,12 @@ impl Node for FakeNode {
         })
     }
     fn add_path(&self, _: String) -> Reply<'_, Items<ImportProgress>> {
+        absent()
+    }
+    fn export(&self, _: Vec<Cid>) -> Reply<'_, ByteStream> {
+        absent()
+    }
+    fn import_path(&self, _: String) -> Reply<'_, Items<CarProgress>> {
         absent()
     }
     fn blob_state(&self, _: Viewer, _: BlobId) -> Reply<'_, BlobState> {

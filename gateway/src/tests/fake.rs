@@ -213,6 +213,7 @@ impl Node for Fake {
             self.writes.fetch_add(1, Ordering::SeqCst);
             Ok(BlobAdded {
                 blob: BlobId::of(&bytes).to_string(),
+                ipfs: "an IPFS CID".into(),
                 name,
                 media_type: "application/octet-stream".into(),
                 size_bytes: bytes.len() as u64,
@@ -239,6 +240,13 @@ impl Node for Fake {
             };
             Ok(stream::iter([Ok(half), Err(error), Ok(more)]).boxed())
         })
+    }
+    fn export(&self, _: Vec<Cid>) -> Reply<'_, ByteStream> {
+        let car = Bytes::from_static(b"a CAR");
+        Box::pin(async { Ok(stream::once(Ok(car)).boxed()) })
+    }
+    fn import_path(&self, path: String) -> Reply<'_, Items<CarProgress>> {
+        Box::pin(async move { Err(NodeError::NotFound(format!("there is no file {path}"))) })
     }
     fn blob_state(&self, _: Viewer, blob: BlobId) -> Reply<'_, BlobState> {
         Box::pin(async move {

@@ -14,7 +14,7 @@ pub struct UploadQuery {
     pub name: String,
 }
 
-/// A file of the node's machine to import.
+/// A file or folder of the node's machine to import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathRequest {
@@ -27,7 +27,9 @@ pub struct PathRequest {
 pub struct BlobAdded {
     /// Blob CID.
     pub blob: String,
-    /// File name.
+    /// IPFS CID: root of the file's UnixFS DAG (profile `unixfs-v1-2025`).
+    pub ipfs: String,
+    /// File name; in a folder the path below it.
     pub name: String,
     /// Media type by its first bytes.
     #[serde(rename = "type")]
@@ -64,8 +66,27 @@ pub enum ImportProgress {
         /// Bytes of this stage.
         total_bytes: u64,
     },
+    /// A file of the folder, on disk.
+    Added(BlobAdded),
     /// Imported and on disk.
     Done(BlobAdded),
+    /// The folder was imported: all of it is on disk.
+    Album(AlbumAdded),
+}
+
+/// A folder was imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlbumAdded {
+    /// IPFS CID: a UnixFS directory (profile `unixfs-v1-2025`).
+    pub ipfs: String,
+    /// Name of the folder.
+    pub name: String,
+    /// Files in it and below.
+    pub files: u64,
+    /// Bytes of those files.
+    pub size_bytes: u64,
+    /// What was left out and why, one sentence each, bounded.
+    pub notes: Vec<String>,
 }
 
 /// What is held of a blob.

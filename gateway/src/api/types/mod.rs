@@ -4,6 +4,7 @@
 
 mod blobs;
 mod boards;
+mod car;
 mod people;
 mod pins;
 mod threads;
@@ -14,9 +15,11 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use super::error_code::ErrorCode;
 pub use blobs::{
-    BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress, PathRequest, UploadQuery,
+    AlbumAdded, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress, PathRequest,
+    UploadQuery,
 };
 pub use boards::{JoinRequest, Joined, JoinedKind, NewSpace, Policy, SpaceCreated};
+pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};
 pub use threads::{
