@@ -1,8 +1,11 @@
 //! Start and stop of the node, on one page. The only place that spawns top-level tasks.
 //!
-//! Start: folder and lock → port → store → identity → endpoint → blobs → exchange → gateway.
+//! Start: folder and lock → port and certificate → store → identity → endpoint → blobs → exchange →
+//! gateway.
 //! Stop, in the reverse order and within [`STOP`]: no new requests → exchange and fetches → router
 //! and endpoint → blobs → store.
+
+mod web;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +15,12 @@ use std::{
 
 use blocks::{Blobs, BlobsOptions, Fetcher, Provider, ProviderLimits, ProviderService, Quota};
 use database::Database;
-use gateway::{gate::Gate, metrics::Metrics, settings::Settings};
+use gateway::{gate::Gate, metrics::Metrics};
 use iroh::protocol::Router;
 use iroh_gossip::net::Gossip;
 use model::{BlobId, IdentityId, RelayHint, SecretKey, limits};
 use thiserror::Error;
 use tokio::{
-    net::TcpListener,
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::timeout,
@@ -37,7 +39,7 @@ use crate::{
     holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
     pins::Pins,
-    port::{self, Certificate, CertificateError, ListenError},
+    port::{self, CertificateError, ListenError},
     replica::Ledger,
     service::Service,
     storage::{self, StorageError},
@@ -45,6 +47,7 @@ use crate::{
     upkeep,
     wants::Wants,
 };
+use web::Web;
 
 /// Everything has ended this long after a stop was asked for.
 pub const STOP: Duration = Duration::from_secs(8);
@@ -115,17 +118,13 @@ impl Node {
     /// When a part can't start: the message says which, why, and what to do.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let folder = DataFolder::open(&config.data)?;
-        let listener = port::listen(config.http.listen).await?;
+        let web = Web::open(&config, &folder).await?;
         let database = storage::open(&folder, &config).await?;
         let device = folder.device_key()?;
         let (identity, recovery) = first_start(&folder, &database, &device).await?;
-        let mut settings = settings(&config, &folder, &listener)?;
-        let certificate = port::certificate(&config.http, &folder, settings.listen)?;
-        settings.is_tls = certificate.is_some();
-        let fingerprint = certificate.as_ref().filter(|_| config.http.tls_self_signed);
-        let fingerprint = fingerprint.map(Certificate::fingerprint);
-        let (url, local_url) = (settings.base_url(), settings.local_url());
-        let (network, relay) = network(&config, &folder, &local_url).await?;
+        let (relay, hint) = web.relay(&config, &folder)?.unzip();
+        let network = network(&config, &folder, hint).await?;
+        let (url, local_url) = (web.settings.base_url(), web.settings.local_url());
         let parts = Parts {
             config,
             folder,
@@ -143,7 +142,7 @@ impl Node {
         } = assemble(parts).await?;
         let (app, gate) = gateway::router(
             Arc::new(Service::new(Arc::clone(&core))),
-            settings,
+            web.settings,
             core.metrics.clone(),
         );
         let (cancel, cancel_requests) = (CancellationToken::new(), CancellationToken::new());
@@ -169,7 +168,13 @@ impl Node {
         tasks.spawn(watch("naming", &cancel).over(naming));
         let keeping = upkeep::run(Arc::clone(&core), cancel.clone());
         tasks.spawn(watch("upkeep", &cancel).over(keeping));
-        let requests = port::serve(listener, relay, app, certificate, cancel_requests.clone());
+        let requests = port::serve(
+            web.listener,
+            relay,
+            app,
+            web.certificate,
+            cancel_requests.clone(),
+        );
         let requests = tasks.spawn(watch("web server", &cancel_requests).over(requests));
         tasks.close();
         core.folder.announce(&Running {
@@ -181,7 +186,7 @@ impl Node {
             core,
             gate,
             url,
-            fingerprint,
+            fingerprint: web.fingerprint,
             recovery,
             router,
             requests,
@@ -339,60 +344,19 @@ async fn first_start(
     ))
 }
 
-fn settings(
-    config: &Config,
-    folder: &DataFolder,
-    listener: &TcpListener,
-) -> Result<Settings, StartError> {
-    let listen = listener.local_addr().unwrap_or(config.http.listen);
-    let mut settings = Settings::new(listen, folder.token("api-token")?);
-    settings.public_url.clone_from(&config.http.public_url);
-    settings.hosts.clone_from(&config.http.hosts);
-    settings
-        .subdomain_hosts
-        .clone_from(&config.http.subdomain_hosts);
-    settings
-        .trusted_proxies
-        .clone_from(&config.http.trusted_proxies);
-    settings.max_upload_bytes = config.http.max_upload_bytes;
-    Ok(settings)
-}
-
 async fn network(
     config: &Config,
     folder: &DataFolder,
-    local_url: &str,
-) -> Result<
-    (
-        Network,
-        Option<iroh_relay::server::http_server::RelayService>,
-    ),
-    StartError,
-> {
+    own_relay: Option<RelayHint>,
+) -> Result<Network, StartError> {
     let secret = folder.secret_key("endpoint.key")?;
-    let (relay, own_relay) = if config.relay.enabled {
-        let token = match &config.relay.token {
-            Some(token) => token.clone(),
-            None => folder.token("relay-token")?,
-        };
-        // Without a public name there is no certificate that others could verify: the relay needs
-        // none, what goes through it is encrypted from end to end.
-        let url = config.http.public_url.as_deref().unwrap_or(local_url);
-        let hint = RelayHint {
-            url: url.trim_end_matches('/').to_owned(),
-            token: Some(token.clone()),
-        };
-        (Some(port::relay(token)), Some(hint))
-    } else {
-        (None, None)
-    };
     let wishes = Wishes {
         offline: config.offline,
         udp_port: config.network.udp_port,
         mdns: config.network.mdns,
         own_relay,
     };
-    Ok((Network::bind(folder, &secret, wishes).await?, relay))
+    Ok(Network::bind(folder, &secret, wishes).await?)
 }
 
 struct Parts {

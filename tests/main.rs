@@ -5,7 +5,6 @@
 
 mod bad_input;
 mod browser;
-mod capsule;
 mod catch_up;
 mod cli;
 mod crash;
@@ -19,6 +18,7 @@ mod offline;
 mod publish;
 mod scene;
 mod serving;
+mod tls;
 mod webdriver;
 
 #[test]

@@ -29,6 +29,7 @@ pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     wrapper: Vec<String>,
+    is_offline: bool,
 }
 
 /// A running node; killed when dropped.
@@ -42,6 +43,8 @@ pub struct Node {
     pub ticket: String,
     /// Signs a browser in, once.
     pub sign_in_url: String,
+    /// SHA-256 of its certificate, if it made one for itself.
+    pub fingerprint: Option<String>,
     /// Process id: programs around datt must become datt, as `nsenter` does.
     pub pid: u32,
 }
@@ -66,6 +69,7 @@ impl Setup {
             args: Vec::new(),
             env: Vec::new(),
             wrapper: Vec::new(),
+            is_offline: true,
         }
     }
 
@@ -81,6 +85,14 @@ impl Setup {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Lets the node use relays, which it does not offline. Nothing says where others are, so that
+    /// it goes on talking to this machine only.
+    #[must_use]
+    pub fn with_relays(mut self) -> Self {
+        self.is_offline = false;
+        self.env("DATT_NETWORK_MDNS", "false")
     }
 
     /// Runs the node inside another program, such as `nsenter`.
@@ -115,7 +127,10 @@ impl Setup {
 
     fn up(&self) -> Command {
         let mut command = self.command();
-        command.args(["up", "--offline", "--json"]);
+        command.args(["up", "--json"]);
+        if self.is_offline {
+            command.arg("--offline");
+        }
         if !self.args.iter().any(|arg| arg == "--http") {
             command.args(["--http", "127.0.0.1:0"]);
         }
@@ -151,16 +166,23 @@ impl Setup {
         };
         let started = ready.and_then(|value| {
             let url = text(&value, "url")?.trim_end_matches('/').to_owned();
-            Ok((url, text(&value, "ticket")?, text(&value, "sign_in_url")?))
+            let fingerprint = text(&value, "certificate_sha256").ok();
+            Ok((
+                url,
+                text(&value, "ticket")?,
+                text(&value, "sign_in_url")?,
+                fingerprint,
+            ))
         });
         match started {
-            Ok((url, ticket, sign_in_url)) => Ok(Node {
+            Ok((url, ticket, sign_in_url, fingerprint)) => Ok(Node {
                 setup: self,
                 pid: child.id(),
                 child,
                 url,
                 ticket,
                 sign_in_url,
+                fingerprint,
             }),
             Err(error) => {
                 // already gone, or about to be
