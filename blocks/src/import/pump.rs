@@ -21,9 +21,9 @@ use crate::{
 /// A stream of unknown length reserves this much at a time, bytes.
 const STEP_BYTES: u64 = 8 * 1024 * 1024;
 /// The store gets a leaf in pieces of this size, bytes: it keeps up to 32 of them.
-const PIECE_BYTES: usize = 128 * 1024;
+const PIECE_BYTES: usize = 256 * 1024;
 /// Pieces between the pump and the store.
-const PIECES: usize = 4;
+const PIECES: usize = 1;
 
 /// Brings pieces to the store and to those who name leaves.
 pub(super) struct Pump<'a> {

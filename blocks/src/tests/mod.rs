@@ -4,6 +4,7 @@
 mod fetching;
 mod full_disk;
 mod keeping;
+mod naming;
 mod network;
 mod providing;
 mod storing;
@@ -46,4 +47,23 @@ pub(crate) async fn read(blobs: &Blobs, blob: BlobId) -> Bytes {
             bytes.into()
         }
     }
+}
+
+/// What a process that is killed now would leave in its folder, in a folder of its own.
+pub(crate) fn crashed(dir: &Path) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let to = left.path().join(folder.strip_prefix(dir).unwrap());
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+    left
 }
