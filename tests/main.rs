@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod browser;
+mod capsule;
 mod catch_up;
 mod cli;
 mod crash;
