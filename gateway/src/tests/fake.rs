@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    future::ready,
     io::Write as _,
     ops::Range,
     sync::{
@@ -18,6 +19,7 @@ use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
+use super::ipfs_fake::World;
 use crate::{api::types::*, ipfs::types::*, node::*};
 
 pub struct Fake {
@@ -29,6 +31,7 @@ pub struct Fake {
     pub writes: AtomicUsize,
     pub fetches: AtomicUsize,
     pub last_viewer: Mutex<Option<Viewer>>,
+    pub ipfs: World,
     receiver: watch::Receiver<u64>,
 }
 
@@ -47,6 +50,7 @@ impl Fake {
             writes: AtomicUsize::new(0),
             fetches: AtomicUsize::new(0),
             last_viewer: Mutex::default(),
+            ipfs: World::default(),
             receiver,
         }
     }
@@ -302,26 +306,39 @@ impl Node for Fake {
             block.ok_or_else(|| NodeError::NotFound(format!("block {cid} is not known here")))
         })
     }
-    fn ipfs_resolve(&self, _: Viewer, _: Cid, _: Vec<String>, _: bool) -> Reply<'_, ResolvedPath> {
-        absent()
+    fn ipfs_resolve(
+        &self,
+        viewer: Viewer,
+        root: Cid,
+        path: Vec<String>,
+        _: bool,
+    ) -> Reply<'_, ResolvedPath> {
+        *self.last_viewer.lock().unwrap() = Some(viewer);
+        Box::pin(ready(self.ipfs.resolve(root, &path)))
     }
-    fn ipfs_open(&self, _: Viewer, _: Cid) -> Reply<'_, OpenBlob> {
-        absent()
+    fn ipfs_open(&self, _: Viewer, cid: Cid) -> Reply<'_, OpenBlob> {
+        Box::pin(ready(self.ipfs.open(cid)))
     }
-    fn ipfs_range(&self, _: Viewer, _: Cid, _: Range<u64>) -> Reply<'_, ByteStream> {
-        absent()
+    fn ipfs_range(&self, _: Viewer, cid: Cid, range: Range<u64>) -> Reply<'_, ByteStream> {
+        Box::pin(ready(self.ipfs.range(cid, range)))
     }
-    fn ipfs_block(&self, _: Viewer, _: Cid) -> Reply<'_, Bytes> {
-        absent()
+    fn ipfs_block(&self, _: Viewer, cid: Cid) -> Reply<'_, Bytes> {
+        let own = EntryId::try_from(&cid).ok();
+        let own = own.and_then(|id| self.blocks.lock().unwrap().get(&id).cloned());
+        Box::pin(ready(match own {
+            Some(block) => Ok(block),
+            None => self.ipfs.block(cid),
+        }))
     }
-    fn ipfs_list(&self, _: Viewer, _: Cid) -> Reply<'_, IpfsListing> {
-        absent()
+    fn ipfs_list(&self, _: Viewer, cid: Cid) -> Reply<'_, IpfsListing> {
+        Box::pin(ready(self.ipfs.list(cid)))
     }
-    fn ipfs_car(&self, _: Viewer, _: CarRequest) -> Reply<'_, ByteStream> {
-        absent()
+    fn ipfs_car(&self, _: Viewer, request: CarRequest) -> Reply<'_, ByteStream> {
+        Box::pin(ready(self.ipfs.car(request)))
     }
-    fn ipfs_providers(&self, _: Cid) -> Reply<'_, Vec<IpfsProvider>> {
-        absent()
+    fn ipfs_providers(&self, cid: Cid) -> Reply<'_, Vec<IpfsProvider>> {
+        let provider = self.ipfs.providers.lock().unwrap().get(&cid).cloned();
+        Box::pin(ready(Ok(provider.into_iter().collect())))
     }
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {
         Box::pin(async { Ok(Vec::new()) })
