@@ -39,7 +39,7 @@ pub fn run(stage: &Stage) -> Result<()> {
     row("CAR from the gateway", idle, peak);
 
     let car = stage.path("large.car");
-    let (_, peak) = peak_during(&node, || node.json(&["export", &cid, "-o", arg(&car)?]))?;
+    let (_, peak) = peak_during(&node, || node.json(&["export", arg(&car)?, &cid]))?;
     row("exporting a CAR", idle, peak);
     node.stop()?;
     let other = stage.setup("ipfs-memory-other").start()?;

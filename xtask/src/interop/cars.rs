@@ -25,7 +25,7 @@ pub fn file_there(stage: &Stage) -> Result<String> {
     );
     corpus::file(&file, FILE_BYTES, 1)?;
     let cid = add_as_ipfs(&node, &file)?;
-    node.json(&["export", &cid, "-o", arg(&car)?])?;
+    node.json(&["export", arg(&car)?, &cid])?;
     repo.run(&["dag", "import", arg(&car)?])?;
     repo.write(&["cat", &cid], &read)?;
     same_bytes(&file, &read)?;
@@ -47,7 +47,7 @@ pub fn directory_there(stage: &Stage) -> Result<String> {
     corpus::wide_folder(&folder)?;
     corpus::nested_folder(&folder.join("nested"))?;
     let cid = add_as_ipfs(&node, &folder)?;
-    node.json(&["export", &cid, "-o", arg(&car)?])?;
+    node.json(&["export", arg(&car)?, &cid])?;
     repo.run(&["dag", "import", arg(&car)?])?;
     repo.run(&["get", "-o", arg(&read)?, &cid])?;
     same_tree(&folder, &read)?;
@@ -80,7 +80,7 @@ pub fn thread_there(stage: &Stage) -> Result<String> {
     ];
     let posted = node.json(&[&["post", "--space", &space][..], &words].concat())?;
     let thread = text(&posted, "id")?;
-    node.json(&["export", &thread, "-o", arg(&car)?])?;
+    node.json(&["export", arg(&car)?, &thread])?;
     repo.run(&["dag", "import", "--pin-roots=false", arg(&car)?])?;
 
     let shown = repo.run(&["dag", "get", &thread])?;
