@@ -7,9 +7,9 @@ use thiserror::Error;
 use super::{
     build::{Emit, Root, node},
     hamt::{ShardHash, place_text},
-    pb::Link,
+    pb::{Link, link_bytes},
     unixfs::{MURMUR3, UnixFs},
-    wire::{field_bytes, number_bytes},
+    wire::field_bytes,
 };
 
 /// The largest node of a directory that isn't sharded, bytes; counted as it is encoded (IPIP-499,
@@ -99,10 +99,9 @@ fn is_name(name: &str) -> bool {
 
 /// How long the one node of these entries would be.
 fn node_bytes(entries: &[Entry]) -> usize {
-    let links = entries.iter().map(|entry| {
-        let size = 1 + number_bytes(entry.dag_bytes);
-        field_bytes(field_bytes(entry.cid.encoded_len()) + field_bytes(entry.name.len()) + size)
-    });
+    let links = entries
+        .iter()
+        .map(|entry| field_bytes(link_bytes(&entry.cid, &entry.name, entry.dag_bytes)));
     links.sum::<usize>() + field_bytes(UnixFs::Directory.encode().len())
 }
 

@@ -26,7 +26,8 @@ pub struct Link {
     pub cid: Cid,
     /// Its name; empty in files.
     pub name: String,
-    /// What the DAG below it has, with its own block, as whoever made the link says, bytes (Tsize).
+    /// What the DAG below it has, with its own block, as whoever made the link says, bytes (Tsize);
+    /// 0 also when nothing is said.
     pub size_bytes: u64,
 }
 
@@ -86,7 +87,7 @@ pub enum PbFault {
         /// Where it starts, bytes.
         at: usize,
     },
-    /// A link that lacks its CID, name or size.
+    /// A link that lacks its CID or name.
     #[error("a link has no {field} at byte {at}")]
     Missing {
         /// What it lacks.
@@ -112,7 +113,8 @@ impl Node {
     /// Reads a block. Its data is a slice of the bytes given, not a copy.
     ///
     /// # Errors
-    /// When the bytes aren't what [`Node::encode`] would make of the same node.
+    /// When the bytes aren't what [`Node::encode`] would make of the same node; links may lack their
+    /// size.
     pub fn decode(bytes: &Bytes) -> Result<Self, PbFault> {
         let mut fields = Fields::new(bytes, 0);
         let mut node = Self::default();
@@ -176,20 +178,22 @@ impl Link {
         let name = std::str::from_utf8(fields.bytes()?)
             .map_err(|_| PbFault::Name { at: name.at })?
             .to_owned();
-        let size = Self::field(&mut fields, TSIZE, "size")?;
-        size.expect(VARINT)?;
-        let size_bytes = fields.number()?;
-        match fields.next_field()? {
-            None => Ok(Self {
-                cid,
-                name,
-                size_bytes,
-            }),
-            Some(field) if (1..=u64::from(TSIZE)).contains(&field.number) => {
-                Err(field.out_of_order())
+        let size_bytes = match fields.next_field()? {
+            Some(size) if size.number == u64::from(TSIZE) => {
+                size.expect(VARINT)?;
+                fields.number()?
             }
-            Some(field) => Err(field.unknown()),
+            Some(field) => return Err(Self::unexpected(field)),
+            None => 0,
+        };
+        if let Some(field) = fields.next_field()? {
+            return Err(Self::unexpected(field));
         }
+        Ok(Self {
+            cid,
+            name,
+            size_bytes,
+        })
     }
 
     /// The head of the field that has to come next.
@@ -197,11 +201,18 @@ impl Link {
         let at = fields.position();
         match fields.next_field()? {
             Some(field) if field.number == u64::from(number) => Ok(field),
-            Some(field) if (1..u64::from(number)).contains(&field.number) => {
-                Err(field.out_of_order())
+            Some(field) if !(u64::from(number)..=u64::from(TSIZE)).contains(&field.number) => {
+                Err(Self::unexpected(field))
             }
-            Some(field) if !(1..=u64::from(TSIZE)).contains(&field.number) => Err(field.unknown()),
             _ => Err(PbFault::Missing { field: noun, at }),
+        }
+    }
+
+    fn unexpected(field: Field) -> PbFault {
+        if (1..=u64::from(TSIZE)).contains(&field.number) {
+            field.out_of_order()
+        } else {
+            field.unknown()
         }
     }
 
@@ -214,7 +225,12 @@ impl Link {
 
     /// Bytes of its three fields.
     fn inner_bytes(&self) -> usize {
-        let size = 1 + number_bytes(self.size_bytes);
-        field_bytes(self.cid.encoded_len()) + field_bytes(self.name.len()) + size
+        link_bytes(&self.cid, &self.name, self.size_bytes)
     }
+}
+
+/// Bytes of a link's three fields.
+pub(super) fn link_bytes(cid: &Cid, name: &str, size_bytes: u64) -> usize {
+    let size = 1 + number_bytes(size_bytes);
+    field_bytes(cid.encoded_len()) + field_bytes(name.len()) + size
 }

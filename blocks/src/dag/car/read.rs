@@ -168,6 +168,12 @@ impl CarDecoder {
         self.offset
     }
 
+    /// Bytes that are set aside for what was pushed and not taken.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     fn section(&mut self) -> Result<Option<CarItem>, CarFault> {
         let Some((length, prefix_bytes)) = self.length()? else {
             return Ok(None);
