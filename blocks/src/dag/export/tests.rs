@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use cid::multihash::Multihash;
+use ipld_core::ipld::Ipld;
 use n0_future::StreamExt;
 
 use super::{
@@ -203,8 +205,7 @@ async fn all_shards_of_a_directory_are_in_its_entity_and_nothing_below() {
 #[tokio::test]
 async fn blocks_that_are_in_their_name_are_left_out() {
     let mut memory = Memory::default();
-    let inline =
-        |codec, bytes: &[u8]| Cid::new_v1(codec, multihash::Multihash::wrap(0, bytes).unwrap());
+    let inline = |codec, bytes: &[u8]| Cid::new_v1(codec, Multihash::wrap(0, bytes).unwrap());
     let (first, second) = (
         inline(codec::RAW, &[7; 64]),
         inline(codec::RAW, &[[7; 63].as_slice(), &[8]].concat()),
@@ -221,6 +222,23 @@ async fn blocks_that_are_in_their_name_are_left_out() {
             assert_eq!((roots, found), (vec![root], blocks));
         }
     }
+}
+
+#[tokio::test]
+async fn blocks_that_are_in_their_name_are_told_apart_by_all_of_it() {
+    let mut memory = Memory::default();
+    let leaves = [memory.raw(b"a"), memory.raw(b"b")];
+    let above = leaves.map(|leaf| {
+        let padding = Ipld::Bytes(vec![0; 21]);
+        let list = Ipld::List(vec![padding, Ipld::Link(leaf)]);
+        let bytes = serde_ipld_dagcbor::to_vec(&list).unwrap();
+        Cid::new_v1(codec::DAG_CBOR, Multihash::wrap(0, &bytes).unwrap())
+    });
+    assert_eq!(key(&above[0]), key(&above[1]));
+    let root = memory.directory(&[("a", above[0]), ("b", above[1])]);
+    let (_, found, error) = car_of(&Arc::new(memory), wanted(root, "", Scope::All)).await;
+    assert!(error.is_none());
+    assert_eq!(found, [root, leaves[0], leaves[1]]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use n0_future::StreamExt;
 
 use super::{
     super::{
-        BlockError, BlockFault, MAX_DEPTH, UnixFsFault, codec,
+        BlockError, BlockFault, MAX_BLOCK_BYTES, MAX_DEPTH, UnixFsFault, codec,
         memory::{Memory, bytes_of},
     },
     *,
@@ -227,4 +227,26 @@ async fn walks_remember_a_bounded_number_of_blocks() {
         matches!(error, Some(WalkError::TooWide { .. })),
         "{error:?}"
     );
+}
+
+/// A source that breaks its promise.
+struct Unchecked;
+
+impl BlockSource for Unchecked {
+    async fn block(&self, _: &Cid) -> Result<Bytes, BlockError> {
+        Ok(vec![0; MAX_BLOCK_BYTES + 1].into())
+    }
+}
+
+#[tokio::test]
+async fn blocks_over_the_limit_are_refused_whoever_gives_them() {
+    let cid = Memory::default().raw(b"leaf");
+    let mut stream = std::pin::pin!(read(Arc::new(Unchecked), cid, 0..4));
+    let found = stream.next().await.unwrap();
+    assert!(matches!(
+        found,
+        Err(WalkError::Block(BlockError::Fault(
+            BlockFault::TooLarge { .. }
+        )))
+    ));
 }
