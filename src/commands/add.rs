@@ -57,12 +57,18 @@ fn folder_json(files: &[BlobAdded], folder: &AlbumAdded) -> Value {
 
 /// Imports a file to be posted.
 pub(super) async fn import(client: &Client, path: &Path) -> Result<BlobAdded, CommandError> {
-    match add(client, path).await? {
-        Done::File(blob) => Ok(blob),
-        Done::Folder(..) => Err(CommandError::Usage(format!(
+    let is_folder = || {
+        CommandError::Usage(format!(
             "{} is a folder; name the files in it",
             path.display()
-        ))),
+        ))
+    };
+    if path.is_dir() {
+        return Err(is_folder());
+    }
+    match add(client, path).await? {
+        Done::File(blob) => Ok(blob),
+        Done::Folder(..) => Err(is_folder()),
     }
 }
 

@@ -27,8 +27,10 @@ const STEP_BYTES: usize = 1 << 20;
 const TELL_BYTES: u64 = 8 << 20;
 /// Blocks are brought to disk after this many bytes.
 const FLUSH_BYTES: u64 = 64 << 20;
-/// Files that are told of by name.
+/// Roots and files that are told of by name.
 const TOLD: usize = 1_000;
+/// Blocks that were left out and are told of by name.
+const NOTES: usize = 100;
 
 /// Told of what came in before a CAR proved wrong.
 const KEPT: &str = "what came before it was kept";
@@ -138,7 +140,7 @@ pub async fn import(core: &Arc<Core>, mut car: CarFile) -> Result<CarImported, N
     let first = car.block().await?;
     let mut told = CarImported {
         kind: CarKind::Car,
-        roots: roots.iter().map(ToString::to_string).collect(),
+        roots: roots.iter().take(TOLD).map(Cid::to_string).collect(),
         spaces: Vec::new(),
         threads: Vec::new(),
         entries: 0,
@@ -242,31 +244,9 @@ async fn import_blocks(
         Some(root) => Shelf::Dag(Box::new(core.blobs.intake(*root).await.map_err(failed)?)),
         None => Shelf::Blocks(core),
     };
-    let mut next = first;
-    let mut unsaved_bytes = 0;
-    while let Some(block) = next {
-        if core.denylist.check(&block.cid, &[]).is_some() {
-            told.notes.push(format!(
-                "{} is on this node's denylist and was not taken",
-                block.cid
-            ));
-            told.notes.truncate(TOLD);
-        } else if dag::inline(&block.cid).is_none() {
-            unsaved_bytes += block.bytes.len() as u64;
-            shelf.put(&block.cid, block.bytes).await.map_err(failed)?;
-            told.blocks += 1;
-        }
-        if unsaved_bytes >= FLUSH_BYTES {
-            shelf.flush().await.map_err(failed)?;
-            unsaved_bytes = 0;
-        }
-        next = match car.block().await {
-            Ok(next) => next,
-            Err(error) => {
-                shelf.flush().await.map_err(failed)?;
-                return Err(kept(error, &told));
-            }
-        };
+    if let Err(error) = shelve(core, &mut car, &mut shelf, first, &mut told).await {
+        shelf.flush().await.map_err(failed)?;
+        return Err(kept(error, &told));
     }
     if let Shelf::Dag(intake) = shelf {
         let taken = intake.finish(roots).await.map_err(failed)?;
@@ -283,4 +263,36 @@ async fn import_blocks(
             .collect();
     }
     Ok(told)
+}
+
+/// Takes all blocks in; flushed now and then, not at the end.
+async fn shelve(
+    core: &Core,
+    car: &mut CarFile,
+    shelf: &mut Shelf<'_>,
+    first: Option<Block>,
+    told: &mut CarImported,
+) -> Result<(), NodeError> {
+    let name = car.name();
+    let failed = |error| intake_error(&name, error);
+    let mut next = first;
+    let mut unsaved_bytes = 0;
+    while let Some(Block { cid, bytes, .. }) = next {
+        if core.denylist.check(&cid, &[]).is_some() {
+            if told.notes.len() < NOTES {
+                let note = format!("{cid} is on this node's denylist and was not taken");
+                told.notes.push(note);
+            }
+        } else if dag::inline(&cid).is_none() {
+            unsaved_bytes += bytes.len() as u64;
+            shelf.put(&cid, bytes).await.map_err(failed)?;
+            told.blocks += 1;
+        }
+        if unsaved_bytes >= FLUSH_BYTES {
+            shelf.flush().await.map_err(failed)?;
+            unsaved_bytes = 0;
+        }
+        next = car.block().await?;
+    }
+    Ok(())
 }

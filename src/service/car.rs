@@ -250,10 +250,7 @@ pub fn intake_error(name: &str, error: IntakeError) -> NodeError {
             "{root} is being imported already; wait until that is done"
         )),
         IntakeError::Quota(error) => super::blobs::quota_error(error),
-        IntakeError::Denied { root } => NodeError::Denied {
-            id: root.to_string(),
-            reason: "the operator's decision".to_owned(),
-        },
+        error @ IntakeError::TooWide(_) => NodeError::Invalid(format!("{name}: {error}")),
         IntakeError::Import { source, .. } => super::blobs::import_error(name, source),
         error @ (IntakeError::Back { .. } | IntakeError::Store(_)) => {
             NodeError::local(format!("import {name}"), error)

@@ -15,7 +15,7 @@ use super::marks::FileMark;
 use crate::{
     core::Core,
     flow,
-    service::blobs::{ADDED, import_error},
+    service::blobs::{ADDED, import_error, read_error},
 };
 
 /// Pieces of a file between the capsule and the store.
@@ -60,8 +60,10 @@ enum Way {
         sender: mpsc::Sender<Result<Bytes, Broken>>,
         importing: JoinSet<Result<Imported, ImportError>>,
     },
-    /// Its bytes are only compared: it is held, or this node doesn't take it.
+    /// It is held: its bytes are only compared.
     Compare,
+    /// This node doesn't take it.
+    Refuse,
 }
 
 /// The capsule broke off, or its bytes are others.
@@ -73,7 +75,9 @@ impl Landing {
     /// Before the first byte.
     pub(super) async fn begin(core: &Arc<Core>, mark: FileMark) -> Self {
         let blob = mark.blob;
-        let way = if is_denied(core, blob) || flow::fetch::is_held(core, blob).await {
+        let way = if is_denied(core, blob) || is_listed(core, &mark.unixfs) {
+            Way::Refuse
+        } else if flow::fetch::is_held(core, blob).await {
             Way::Compare
         } else {
             let (sender, mut receiver) = mpsc::channel(PIECES);
@@ -108,8 +112,12 @@ impl Landing {
         Ok(())
     }
 
-    /// Behind the last byte: the file is on disk, and its names are what the capsule says.
-    pub(super) async fn finish(self, core: &Arc<Core>) -> Result<FileImported, LandingError> {
+    /// Behind the last byte: the file is on disk, and its names are what the capsule says. None
+    /// where this node doesn't take it.
+    pub(super) async fn finish(
+        self,
+        core: &Arc<Core>,
+    ) -> Result<Option<FileImported>, LandingError> {
         let FileMark {
             blob,
             unixfs,
@@ -123,33 +131,34 @@ impl Landing {
                 found,
             });
         }
-        let found =
-            match self.way {
-                Way::Import {
-                    sender,
-                    mut importing,
-                } => {
-                    drop(sender);
-                    let imported = imported(blob, &mut importing).await?;
-                    flow::fetch::held(core, blob).await;
-                    Some(imported.unixfs)
-                }
-                Way::Compare => core.blobs.unixfs(blob).await.map_err(|error| {
-                    LandingError::Node(NodeError::local("look a file up", error))
-                })?,
-            };
-        match found {
-            Some(found) if found != unixfs => Err(LandingError::OtherName {
+        let found = match self.way {
+            Way::Import {
+                sender,
+                mut importing,
+            } => {
+                drop(sender);
+                let imported = imported(blob, &mut importing).await?;
+                flow::fetch::held(core, blob).await;
+                imported.unixfs
+            }
+            Way::Compare => {
+                let named = core.blobs.name(blob).await;
+                named.map_err(|error| LandingError::Node(read_error(error)))?
+            }
+            Way::Refuse => return Ok(None),
+        };
+        if found != unixfs {
+            return Err(LandingError::OtherName {
                 blob,
                 wanted: unixfs,
                 found,
-            }),
-            _ => Ok(FileImported {
-                ipfs: unixfs.to_string(),
-                blob: blob.to_string(),
-                size_bytes,
-            }),
+            });
         }
+        Ok(Some(FileImported {
+            ipfs: unixfs.to_string(),
+            blob: blob.to_string(),
+            size_bytes,
+        }))
     }
 
     /// Has the store delete what came of the file.
@@ -165,16 +174,16 @@ impl Landing {
             while importing.join_next().await.is_some() {}
         }
     }
-
-    /// What comes.
-    pub(super) fn blob(&self) -> BlobId {
-        self.mark.blob
-    }
 }
 
-/// What this node never takes.
+/// What this node never takes and never gives.
 pub(super) fn is_denied(core: &Core, blob: BlobId) -> bool {
-    core.blobs.is_denied(blob) || core.denylist.check(&blob.to_cid(), &[]).is_some()
+    core.blobs.is_denied(blob) || is_listed(core, &blob.to_cid())
+}
+
+/// Whether a block is on the denylist.
+pub(super) fn is_listed(core: &Core, cid: &Cid) -> bool {
+    core.denylist.check(cid, &[]).is_some()
 }
 
 async fn imported(

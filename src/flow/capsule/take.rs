@@ -13,7 +13,7 @@ use model::{EntryId, SpaceId};
 use thiserror::Error;
 
 use super::{
-    landing::{Landing, LandingError, is_denied},
+    landing::{Landing, LandingError},
     marks::Contents,
     reader::{CapsuleFault, CapsuleReader, Piece},
 };
@@ -23,7 +23,7 @@ use crate::{clock::now_ms, core::Core, flow, service::admin};
 const BATCH: usize = 1_000;
 /// Bytes of entries and payloads that are held back for that.
 const BATCH_BYTES: usize = 4 << 20;
-/// Files that are told of by name.
+/// Files, spaces and threads that are told of by name.
 const TOLD: usize = 1_000;
 
 /// Why a block of a capsule was not taken.
@@ -176,14 +176,11 @@ impl Taking {
         let Some(landing) = self.landing.take() else {
             return Ok(());
         };
-        if is_denied(&self.core, landing.blob()) {
-            self.denied += 1;
-            return Ok(());
-        }
         let file = landing.finish(&self.core).await;
-        let file = file.map_err(|fault| file_error(offset, fault))?;
-        if told.files.len() < TOLD {
-            told.files.push(file);
+        match file.map_err(|fault| file_error(offset, fault))? {
+            None => self.denied += 1,
+            Some(file) if told.files.len() < TOLD => told.files.push(file),
+            Some(_) => {}
         }
         Ok(())
     }
@@ -247,12 +244,12 @@ impl Taking {
             return Err(TakeError::NoEnd);
         }
         for space in &self.contents.spaces {
-            if follow_space(&self.core, *space).await? {
+            if follow_space(&self.core, *space).await? && told.spaces.len() < TOLD {
                 told.spaces.push(space.to_string());
             }
         }
         for root in &self.contents.threads {
-            if follow_thread(&self.core, *root).await? {
+            if follow_thread(&self.core, *root).await? && told.threads.len() < TOLD {
                 told.threads.push(root.to_string());
             }
         }

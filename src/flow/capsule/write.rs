@@ -14,7 +14,7 @@ use model::{BlobId, EntryId, IdentityId, Ipld, Payload, SpaceId};
 use tokio::sync::mpsc;
 
 use super::{
-    landing::is_denied,
+    landing::{is_denied, is_listed},
     marks::{Contents, End, FileMark, Mark, NAMED, What},
 };
 use crate::{
@@ -190,7 +190,7 @@ impl Writer {
                 })
                 .await?;
             for (id, packet) in packets {
-                if core.denylist.check(&id.to_cid(), &[]).is_some() {
+                if is_listed(core, &id.to_cid()) {
                     continue;
                 }
                 self.block(&id.to_cid(), packet.entry.into()).await?;
@@ -222,6 +222,10 @@ impl Writer {
             return Ok(());
         }
         let unixfs = core.blobs.name(blob).await.map_err(read_error)?;
+        if is_listed(core, &unixfs) {
+            self.end.lacking += 1;
+            return Ok(());
+        }
         let mark = FileMark {
             blob,
             unixfs,
