@@ -211,7 +211,7 @@ pub async fn list(core: &Arc<Core>, viewer: Viewer, cid: Cid) -> Result<IpfsList
     })
 }
 
-/// A CAR; what is wrong with its beginning is told before the stream begins.
+/// A CAR. The path is followed before its first item, so that one which leads nowhere is an answer.
 pub async fn car(
     core: &Arc<Core>,
     viewer: Viewer,
@@ -230,10 +230,6 @@ pub async fn car(
         bytes: request.bytes,
         duplicates: request.duplicates,
     };
-    // The stream's first item is the header, which needs no block: the end of the path is looked at.
-    dag::resolve(source.as_ref(), wanted.root, &wanted.path)
-        .await
-        .map_err(resolve_error)?;
     let bytes = dag::export(source, wanted);
     begun(bytes.map(|piece| piece.map_err(walk_error)).boxed()).await
 }
