@@ -13,6 +13,7 @@ use clap::Args;
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::time::timeout;
+use views::amount::count;
 
 use super::{
     client::{Client, SILENCE},
@@ -45,9 +46,19 @@ impl ExportArgs {
                 "--json and the CAR can't both go to stdout; name a file".to_owned(),
             ));
         }
-        if !self.to_stdout() && (self.file.is_dir() || self.file.file_name().is_none()) {
+        if self.to_stdout() {
+            return Ok(());
+        }
+        if self.file.is_dir() || self.file.file_name().is_none() {
             return Err(CommandError::Usage(format!(
                 "{} is a folder; name a file in it",
+                self.file.display()
+            )));
+        }
+        // The finished file is put in the place of what is there: never of a device.
+        if self.file.exists() && !self.file.is_file() {
+            return Err(CommandError::Usage(format!(
+                "{} is no regular file; use - and redirect standard output",
                 self.file.display()
             )));
         }
@@ -156,7 +167,7 @@ impl Seen {
         let lacking = self.end?.lacking;
         (lacking > 0).then(|| {
             format!(
-                "{lacking} media files of it are not held here and not in the capsule; `datt pin` \
+                "media files that are not held here and so not in the capsule: {lacking}; `datt pin` \
                  what you want whole, then export again"
             )
         })
@@ -171,7 +182,11 @@ impl Seen {
         });
         match (&self.contents, self.end) {
             (Some(contents), Some(end)) => {
-                text.push_str(&format!(", {} entries, {} files", end.entries, end.files));
+                text.push_str(&format!(
+                    ", {}, {}",
+                    count(end.entries, "entry", "entries"),
+                    count(end.files, "file", "files")
+                ));
                 value["kind"] = "capsule".into();
                 value["spaces"] = json!(contents.spaces);
                 value["threads"] = json!(contents.threads);
@@ -179,7 +194,7 @@ impl Seen {
                 value["files"] = end.files.into();
                 value["lacking_files"] = end.lacking.into();
             }
-            _ => text.push_str(&format!(", {} blocks", self.blocks)),
+            _ => text.push_str(&format!(", {}", count(self.blocks, "block", "blocks"))),
         }
         text.push_str(", verified");
         if let Some(note) = self.lacking() {

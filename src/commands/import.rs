@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gateway::api::types::{CarImported, CarKind, CarProgress, PathRequest};
+use views::amount::count;
 
 use super::{
     add::absolute,
@@ -62,15 +63,15 @@ fn text(path: &Path, told: &CarImported) -> String {
     let mut text = format!("{}: ", path.display());
     match told.kind {
         CarKind::Capsule => text.push_str(&format!(
-            "{} new entries, {} known, {} files, verified",
-            told.entries,
+            "{}, {} known, {}, verified",
+            count(told.entries, "new entry", "new entries"),
             told.known_entries,
-            told.files.len()
+            count(told.whole_files, "file", "files"),
         )),
         CarKind::Car => text.push_str(&format!(
-            "{} blocks, {} files, verified",
-            told.blocks,
-            told.files.len()
+            "{}, {}, verified",
+            count(told.blocks, "block", "blocks"),
+            count(told.whole_files, "file", "files"),
         )),
     }
     for root in told.roots.iter().filter(|_| told.kind == CarKind::Car) {
@@ -90,18 +91,22 @@ fn text(path: &Path, told: &CarImported) -> String {
             size(file.size_bytes)
         ));
     }
-    if told.files.len() > LISTED {
-        text.push_str(&format!("\n  and {} files more", told.files.len() - LISTED));
+    let more = told.whole_files.saturating_sub(LISTED as u64);
+    if more > 0 {
+        text.push_str(&format!(
+            "\n  and {}",
+            count(more, "file more", "files more")
+        ));
     }
     if told.missing_blocks > 0 {
         text.push_str(&format!(
-            "\n  note: {} links lead to blocks that are neither in it nor held here",
+            "\n  note: blocks that are neither in it nor held here: {}",
             told.missing_blocks
         ));
     }
     if told.lacking_files > 0 {
         text.push_str(&format!(
-            "\n  note: {} media files were not held where it was made",
+            "\n  note: media files that were not held where it was made: {}",
             told.lacking_files
         ));
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use gateway::api::types::{AlbumAdded, BlobAdded};
 use indicatif::{HumanBytes, HumanDuration};
-use views::data::{Author, Availability};
+use views::{
+    amount::count,
+    data::{Author, Availability},
+};
 
 /// Characters of a shortened id.
 const SHORT: usize = 8;
@@ -97,10 +100,10 @@ pub(super) fn added(blob: &BlobAdded) -> String {
 /// A folder that was imported.
 pub(super) fn album(album: &AlbumAdded) -> String {
     let mut text = format!(
-        "{}  {}  {} files  {}",
+        "{}  {}  {}  {}",
         album.ipfs,
         size(album.size_bytes),
-        album.files,
+        count(album.files, "file", "files"),
         line(&album.name)
     );
     for note in &album.notes {

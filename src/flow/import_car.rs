@@ -147,6 +147,7 @@ pub async fn import(core: &Arc<Core>, mut car: CarFile) -> Result<CarImported, N
         known_entries: 0,
         blocks: 0,
         missing_blocks: 0,
+        whole_files: 0,
         files: Vec::new(),
         lacking_files: 0,
         notes: Vec::new(),
@@ -200,9 +201,7 @@ fn kept(error: NodeError, told: &CarImported) -> NodeError {
     match error {
         NodeError::NotVerified(text) => NodeError::NotVerified(format!(
             "{text}: {} new entries, {} files, {} blocks of DAGs",
-            told.entries,
-            told.files.len(),
-            told.blocks,
+            told.entries, told.whole_files, told.blocks,
         )),
         error => error,
     }
@@ -251,6 +250,7 @@ async fn import_blocks(
     if let Shelf::Dag(intake) = shelf {
         let taken = intake.finish(roots).await.map_err(failed)?;
         told.missing_blocks = taken.missing;
+        told.whole_files = taken.files.len() as u64;
         told.files = taken
             .files
             .into_iter()

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Pieces of a file between the capsule and the store.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 
 /// Why a file of a capsule did not come in.
 #[derive(Debug, Error)]

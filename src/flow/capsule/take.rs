@@ -179,8 +179,12 @@ impl Taking {
         let file = landing.finish(&self.core).await;
         match file.map_err(|fault| file_error(offset, fault))? {
             None => self.denied += 1,
-            Some(file) if told.files.len() < TOLD => told.files.push(file),
-            Some(_) => {}
+            Some(file) => {
+                told.whole_files += 1;
+                if told.files.len() < TOLD {
+                    told.files.push(file);
+                }
+            }
         }
         Ok(())
     }

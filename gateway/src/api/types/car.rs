@@ -43,7 +43,9 @@ pub struct CarImported {
     pub blocks: u64,
     /// Links of the DAGs that lead to blocks which are neither in it nor held.
     pub missing_blocks: u64,
-    /// Files that are whole; at most a thousand are named.
+    /// Files that are whole.
+    pub whole_files: u64,
+    /// The first thousand of them.
     pub files: Vec<FileImported>,
     /// Media of a capsule's posts that whoever made it didn't hold.
     pub lacking_files: u64,
