@@ -10,7 +10,7 @@ use super::{
     Answer, App, TOKEN, bearer,
     ipfs_fake::{DAG_PB, RAW, Thing, long_name, name},
 };
-use crate::ClientAddr;
+use crate::{ClientAddr, node::Viewer};
 
 const PARENT: &str = "localhost:8420";
 
@@ -224,6 +224,9 @@ async fn nothing_of_this_node_is_on_a_roots_origin() {
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(answer.header("set-cookie"), "");
     }
+    assert_eq!(app.at(&host, "/", &headers).await.status, 200);
+    let viewer = *app.node.last_viewer.lock().unwrap();
+    assert_eq!(viewer, Some(Viewer::Stranger), "a token is not looked at");
     for method in ["POST", "PUT", "DELETE"] {
         let answer = app
             .send(asked(method, &host, "/api/v1/posts", &headers))

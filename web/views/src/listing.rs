@@ -125,3 +125,62 @@ pub struct DagPage<'a> {
     /// The end was left out.
     pub is_cut: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_shown_as_text_and_lead_where_they_say() {
+        let crumbs = [Crumb {
+            name: "bafy".to_owned(),
+            path: "/ipfs/bafy".to_owned(),
+        }];
+        let rows = [Row {
+            name: "<b>\u{202e}x".to_owned(),
+            path: "/ipfs/bafy/%3Cb%3E".to_owned(),
+            cid: "bafkreialihlqnf5uwo4byh4n3cmwlntwqzxxs2fg5vanqdi3d7tb2l5xkm".to_owned(),
+            hash_path: "/ipfs/bafkreia?filename=x&y".to_owned(),
+            size_bytes: 34,
+        }];
+        let mut page = ListingPage {
+            crumbs: &crumbs,
+            cid: "bafy",
+            up: None,
+            rows: &rows,
+            is_cut: true,
+        };
+        let html = page.render().unwrap();
+        assert!(html.contains("<a href=\"/ipfs/bafy/%3Cb%3E\">&#60;b&#62;"));
+        assert!(html.contains("href=\"/ipfs/bafkreia?filename=x&#38;y\">bafkre…2l5xkm</a>"));
+        assert!(html.contains("1 entry, and more") && !html.contains(">..<"));
+        assert!(!html.contains("<script") && !html.contains('\u{202e}'));
+        page.up = Some("/ipfs/bafy/a/..");
+        assert!(
+            page.render()
+                .unwrap()
+                .contains("<a href=\"/ipfs/bafy/a/..\">..</a>")
+        );
+    }
+
+    #[test]
+    fn a_block_is_text_with_links() {
+        let parts = [
+            Part::text("{\n  \"<i>\": ".to_owned()),
+            Part::link("/ipfs/bafy".to_owned(), "bafy".to_owned()),
+        ];
+        let page = DagPage {
+            cid: "bafyreih",
+            codec: "dag-cbor",
+            size_bytes: 9,
+            here: "/ipfs/bafyreih",
+            parts: &parts,
+            is_cut: false,
+        };
+        let html = page.render().unwrap();
+        let text = "<pre>{\n  &#34;&#60;i&#62;&#34;: <a href=\"/ipfs/bafy\">bafy</a></pre>";
+        assert!(html.contains(text), "{html}");
+        assert!(html.contains("<a href=\"/ipfs/bafyreih?format=raw\">"));
+    }
+}
