@@ -42,6 +42,8 @@ const GROUPS: [&str; 8] = [
 ];
 /// Host below which each root has an origin of its own. Only ever sent as a header.
 const SUBDOMAIN_HOST: &str = "example.com";
+/// Host without subdomains, which the suite asks for a path; datt answers to no unknown ones.
+const PLAIN_HOST: &str = "fake.domain.com";
 
 /// The compiled suite and the folder that its fixtures lie in.
 struct Suite {
@@ -89,6 +91,7 @@ fn check(stage: &Stage, suite: &Suite) -> Result<String> {
     let node = stage
         .setup("conformance")
         .env("DATT_HTTP_SUBDOMAIN_HOSTS", SUBDOMAIN_HOST)
+        .env("DATT_HTTP_HOSTS", PLAIN_HOST)
         .env("DATT_HTTP_TRUSTED_PROXIES", "127.0.0.1")
         .start()?;
     let cars = import(&node, &suite.fixtures)?;
