@@ -5,6 +5,8 @@
 //!
 //! - [`Blobs`]: the store. Bytes in ([`Blobs::import_path`], [`Blobs::import_stream`]), bytes out
 //!   ([`Blobs::source`]), reasons to keep them ([`Keep`]), collection, verification.
+//! - [`dag`]: DAGs of IPFS. Every blob has a name there too ([`Imported::unixfs`]), its blocks are
+//!   places in the blob ([`Blobs::block`]); DAGs of others come in by [`Blobs::intake`].
 //! - [`Quota`]: the hard limit that every write asks first.
 //! - [`Fetcher`]: bytes from peers, whole or as they are needed ([`Fetcher::read`]).
 //! - [`Provider`]: bytes to peers, and who got them.
@@ -12,6 +14,7 @@
 
 mod collect;
 pub mod dag;
+mod deny;
 mod error;
 mod evict;
 mod fetch;
@@ -45,7 +48,7 @@ pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation
 pub use range::GROUP_BYTES;
 pub use source::{BlobSource, ReadError};
 pub use store::{BlobStatus, Blobs, BlobsOptions};
-pub use verify::{Damage, VerifyProgress};
+pub use verify::{Damage, Damaged, VerifyProgress};
 
 /// The protocol that blobs are exchanged by.
 pub const ALPN: &[u8] = iroh_blobs::ALPN;

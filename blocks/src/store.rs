@@ -22,7 +22,7 @@ use crate::{
     error::StoreError,
     files::{Files, Writes},
     hash, id,
-    index::{Handles, Index, on_thread},
+    index::{Claims, Handles, Index, on_thread},
     keep::Keep,
     ledger::{Ledger, write_whole},
     quota::Quota,
@@ -70,6 +70,7 @@ struct Inner {
     collector: Collector,
     index: Index,
     handles: Handles,
+    claims: Claims,
     quota: Quota,
     cache_max_bytes: u64,
     ledger: Mutex<Ledger>,
@@ -107,6 +108,7 @@ impl Blobs {
             collector,
             index,
             handles: Handles::default(),
+            claims: Claims::default(),
             quota: options.quota,
             cache_max_bytes: options.cache_max_bytes,
             denied: RwLock::new(options.denied),
@@ -200,13 +202,17 @@ impl Blobs {
     /// # Errors
     /// When the store can't be written.
     pub async fn keep(&self, blob: BlobId, why: &Keep) -> Result<(), StoreError> {
-        let store = self.store();
-        store
+        self.tag(blob, why).await?;
+        self.sync().await
+    }
+
+    /// As [`Blobs::keep`], before [`Blobs::sync`].
+    pub(crate) async fn tag(&self, blob: BlobId, why: &Keep) -> Result<(), StoreError> {
+        self.store()
             .tags()
             .set(why.tag(blob), HashAndFormat::raw(hash(blob)))
             .await
-            .map_err(|error| StoreError::api("tag a blob", error))?;
-        self.sync().await
+            .map_err(|error| StoreError::api("tag a blob", error))
     }
 
     /// Takes a reason back. The bytes go at the next [`Blobs::collect`], if it was the last one.
@@ -269,47 +275,6 @@ impl Blobs {
         &self.0.quota
     }
 
-    /// Whether the blob is on the denylist.
-    pub fn is_denied(&self, blob: BlobId) -> bool {
-        self.0
-            .denied
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&blob)
-    }
-
-    /// Puts a blob on the denylist and deletes its bytes. The list itself is the assembler's to store.
-    ///
-    /// # Errors
-    /// When the store can't be written.
-    pub async fn deny(&self, blob: BlobId) -> Result<(), StoreError> {
-        self.0
-            .denied
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(blob);
-        self.delete(blob).await
-    }
-
-    /// Makes this the whole denylist. What is held of newly denied blobs stays until
-    /// [`Blobs::deny`] deletes it, and is not served meanwhile.
-    pub fn replace_denied(&self, denied: BTreeSet<BlobId>) {
-        *self
-            .0
-            .denied
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = denied;
-    }
-
-    /// Takes a blob off the denylist; its bytes must be fetched or imported again.
-    pub fn allow(&self, blob: BlobId) {
-        self.0
-            .denied
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&blob);
-    }
-
     /// Deletes a blob whatever reasons it had, unless it is being read or written at this moment:
     /// then it goes at the next collection.
     ///
@@ -357,9 +322,12 @@ impl Blobs {
         &self.0.handles
     }
 
-    pub(crate) fn is_any_denied(&self) -> bool {
-        let denied = self.0.denied.read();
-        !denied.unwrap_or_else(PoisonError::into_inner).is_empty()
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.0.claims
+    }
+
+    pub(crate) fn denied(&self) -> &RwLock<BTreeSet<BlobId>> {
+        &self.0.denied
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -492,7 +460,7 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))

@@ -1,8 +1,9 @@
 //! Re-checking what is held against its names.
 
-use std::{fs::File, io, path::Path};
+use std::{fmt, fs::File, io, path::Path};
 
 use bao_tree::io::mixed::EncodedItem;
+use cid::Cid;
 use model::BlobId;
 use n0_future::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -28,10 +29,28 @@ pub struct VerifyProgress {
 /// Something held that is not what its name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The blob.
-    pub blob: BlobId,
+    /// What it is.
+    pub subject: Damaged,
     /// What is wrong, for a person.
     pub what: String,
+}
+
+/// Something held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damaged {
+    /// A blob.
+    Blob(BlobId),
+    /// A block that isn't a part of one, by a name with its hash.
+    Block(Cid),
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(blob) => blob.fmt(f),
+            Self::Block(cid) => cid.fmt(f),
+        }
+    }
 }
 
 /// What came out of checking one file.
@@ -53,8 +72,8 @@ impl Check {
 }
 
 impl Blobs {
-    /// Hashes everything that is held again. Damaged blobs stay where they are: delete them with
-    /// [`Blobs::delete`] and fetch them again.
+    /// Hashes everything that is held again, blobs and the blocks beside them. What is damaged stays
+    /// where it is: delete it with [`Blobs::delete`] or [`Blobs::remove_dag`] and fetch it again.
     ///
     /// # Errors
     /// When the store itself can't be read.
@@ -81,11 +100,17 @@ impl Blobs {
             };
             drop(guard);
             if let Some(what) = what {
-                damages.push(Damage { blob, what });
+                let subject = Damaged::Blob(blob);
+                damages.push(Damage { subject, what });
             }
             at.blobs += 1;
             progress.send_replace(at);
         }
+        let blocks = self.check_index(|bytes| {
+            at.bytes += bytes;
+            progress.send_replace(at);
+        });
+        damages.extend(blocks.await?);
         Ok(damages)
     }
 

@@ -412,7 +412,7 @@ async fn check_blobs(core: &Arc<Core>, sender: &Sender) -> Result<(u64, Vec<Stri
     let words = damages.iter().map(|damage| {
         format!(
             "the bytes of {} are damaged: {}; fetch it again",
-            damage.blob, damage.what
+            damage.subject, damage.what
         )
     });
     Ok((latest.borrow().blobs, words.collect()))

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     ImportError, QuotaError, StoreError,
-    dag::{BlockError, BlockFault},
+    dag::{BlockError, BlockFault, MAX_PENDING},
     evict::NoRoom,
 };
 
@@ -21,12 +21,9 @@ pub enum IntakeError {
     /// No room is allowed for them.
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// A file of the DAG is on the denylist.
-    #[error("a file of {root} is on this node's denylist")]
-    Denied {
-        /// The DAG.
-        root: Cid,
-    },
+    /// More blocks below each other than are remembered.
+    #[error("below {0} there are more than {MAX_PENDING} blocks to remember")]
+    TooWide(Cid),
     /// A block that was taken in can't be read again.
     #[error("can't read back {cid}")]
     Back {

@@ -1,8 +1,8 @@
 //! Finding blocks.
 
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
+use std::{io, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cid::Cid;
 use model::BlobId;
 use redb::ReadTransaction;
@@ -123,11 +123,11 @@ impl Blobs {
 
     /// Bytes of a block that is held, without reading it.
     pub(super) async fn block_bytes(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        let (key, blobs) = (tables::key(cid), self.clone());
+        let (cid, key, blobs) = (*cid, tables::key(cid), self.clone());
         let found = self
             .index()
             .read(ACT, move |reading| match stored(reading, &key)? {
-                Some(_) if blobs.denied_by(reading, &key)?.is_some() => Ok((None, Vec::new())),
+                Some(_) if blobs.denied_by(reading, &cid)?.is_some() => Ok((None, Vec::new())),
                 Some(place) => Ok((Some(place.len()), Vec::new())),
                 None => Ok((None, parts(reading, &key)?)),
             });
@@ -135,7 +135,7 @@ impl Blobs {
         if stored_bytes.is_some() {
             return Ok(stored_bytes);
         }
-        let whole = self.whole(cid).await?;
+        let whole = self.whole(&cid).await?;
         for (blob, part) in parts.into_iter().chain(whole) {
             if !self.is_denied(blob) && self.is_there(blob).await? {
                 return Ok(Some(part.block_bytes()));
@@ -144,8 +144,11 @@ impl Blobs {
         Ok(None)
     }
 
-    /// Blobs that have a block as a part.
-    pub(super) async fn blobs_with(&self, cid: &Cid) -> Result<Vec<BlobId>, StoreError> {
+    /// Blobs that have a block as a part, held or not.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub async fn blobs_with(&self, cid: &Cid) -> Result<Vec<BlobId>, StoreError> {
         let key = tables::key(cid);
         let found = self.index().read(ACT, move |reading| parts(reading, &key));
         let mut blobs = Vec::new();
@@ -171,12 +174,12 @@ impl Blobs {
 
     /// Looks in the index, and reads what needs no further question.
     async fn find(&self, cid: &Cid) -> Result<Found, StoreError> {
-        let (key, blobs) = (tables::key(cid), self.clone());
+        let (cid, key, blobs) = (*cid, tables::key(cid), self.clone());
         on_thread(move || {
             let found = blobs.index().read_here(ACT, |reading| {
                 let place = stored(reading, &key)?;
                 let denied = match &place {
-                    Some(_) => blobs.denied_by(reading, &key)?,
+                    Some(_) => blobs.denied_by(reading, &cid)?,
                     None => None,
                 };
                 let parts = match place {
@@ -188,7 +191,9 @@ impl Blobs {
             match found {
                 (_, Some(blob), _) => Ok(Found::Denied(blob)),
                 (Some(Place::Here(bytes)), ..) => Ok(Found::Bytes(bytes)),
-                (Some(Place::Packed(packed)), ..) => blobs.read_packed(&packed).map(Found::Bytes),
+                (Some(Place::Packed(packed)), ..) => {
+                    blobs.read_packed(&cid, &packed).map(Found::Bytes)
+                }
                 (None, None, parts) => Ok(blobs.read_open(parts)),
             }
         })
@@ -277,22 +282,31 @@ impl Blobs {
         Ok(part.map(|part| (blob, part)))
     }
 
-    fn read_packed(&self, packed: &Packed) -> Result<Bytes, StoreError> {
-        let failed = |error| StoreError::new("read a block from its pack", error);
-        let path = pack::path(self.files(), &packed.pack).map_err(failed)?;
-        let file = File::open(path).map_err(failed)?;
-        let mut block = BytesMut::zeroed(packed.len as usize);
-        file.read_exact_at(&mut block, packed.offset)
-            .map_err(failed)?;
-        Ok(block.freeze())
+    fn read_packed(&self, cid: &Cid, packed: &Packed) -> Result<Bytes, StoreError> {
+        let read = pack::read(self.files(), packed).and_then(|bytes| {
+            // Nothing tells that a pack was changed, so each block is hashed.
+            match dag::verify(cid, &bytes) {
+                Ok(()) => Ok(bytes),
+                Err(fault) => Err(io::Error::new(io::ErrorKind::InvalidData, fault)),
+            }
+        });
+        read.map_err(|error| StoreError::new("read a block from its pack", error))
     }
 
-    /// The denied blob that a stored block belongs to, when nothing but denied blobs keep it.
-    fn denied_by(&self, reading: &ReadTransaction, key: &[u8]) -> Result<Option<BlobId>, Fault> {
+    /// The denied blob that a stored block belongs to: it is its file, or nothing but denied blobs
+    /// keep it.
+    fn denied_by(&self, reading: &ReadTransaction, cid: &Cid) -> Result<Option<BlobId>, Fault> {
         if !self.is_any_denied() {
             return Ok(None);
         }
-        let span = span(key);
+        if let Some(at) = tables::get(reading, FILES, &name(cid))? {
+            let blob = FileAt::decode(&at)?.blob;
+            if self.is_denied(blob) {
+                return Ok(Some(blob));
+            }
+        }
+        let key = tables::key(cid);
+        let span = span(&key);
         let mut denied = None;
         for entry in reading
             .open_table(OWNERS)?

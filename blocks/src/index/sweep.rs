@@ -16,7 +16,7 @@ const AT_ONCE: usize = 4096;
 const BLOB_BYTES: usize = 32;
 
 impl Blobs {
-    /// Removes what the index says about blobs that are gone.
+    /// Removes what the index says about blobs that are gone, and intakes that were given up.
     pub(crate) async fn sweep_index(&self) -> Result<(), StoreError> {
         let held: BTreeSet<BlobId> = self.list().await?.into_iter().collect();
         let mut after = None;
@@ -30,9 +30,11 @@ impl Blobs {
             }
             match known.last() {
                 Some(last) if known.len() >= AT_ONCE => after = Some(*last),
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        self.remove_unfinished().await?;
+        self.tidy_packs().await
     }
 
     /// Some blobs of the index, in order.

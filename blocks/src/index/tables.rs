@@ -200,8 +200,10 @@ pub(super) struct Dag {
     pub(super) bytes: u64,
     /// When something was last taken, Unix time in milliseconds.
     pub(super) at_ms: u64,
-    /// How often it was finished.
+    /// How often its finish began.
     pub(super) finishes: u32,
+    /// One of them came to its end.
+    pub(super) is_finished: bool,
 }
 
 /// A file of blocks of an intake.
@@ -302,6 +304,18 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
+    /// Whether anybody else gives a block a reason to stay.
+    pub(super) fn is_owned_by_other(&self, key: &[u8], owner: Owner) -> Result<bool, Fault> {
+        let span = span(key);
+        for entry in self.owners.range::<&[u8]>(bounds(&span))? {
+            let (found, _) = entry?;
+            if &found.value()[key.len()..] != owner.as_bytes() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Gives a block a reason to stay.
     pub(super) fn own(&mut self, owner: Owner, key: &[u8], finish: u32) -> Result<(), Fault> {
         let (owner, finish) = (owner.as_bytes(), finish.to_le_bytes());
@@ -312,9 +326,9 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
-    /// Takes every reason back that an owner gave; says whether there was one.
-    pub(super) fn disown_all(&mut self, owner: Owner) -> Result<bool, Fault> {
-        let keys = take_all(&mut self.owned, owner.as_bytes())?;
+    /// Takes reasons back that an owner gave, at most so many; says how many there were.
+    pub(super) fn disown(&mut self, owner: Owner, most: usize) -> Result<usize, Fault> {
+        let keys = take(&mut self.owned, owner.as_bytes(), most)?;
         for key in &keys {
             self.owners
                 .remove(joined(key, owner.as_bytes()).as_slice())?;
@@ -322,7 +336,7 @@ impl<'t> Writing<'t> {
                 self.remove(key)?;
             }
         }
-        Ok(!keys.is_empty())
+        Ok(keys.len())
     }
 
     /// Removes a block from beside the blobs.
@@ -376,7 +390,7 @@ impl<'t> Writing<'t> {
     pub(super) fn forget(&mut self, blob: BlobId) -> Result<(), Fault> {
         let id = blob.as_bytes().as_slice();
         self.names.remove(id)?;
-        for root in take_all(&mut self.files_of, id)? {
+        for root in take(&mut self.files_of, id, usize::MAX)? {
             let is_its = match self.files.get(root.as_slice())? {
                 Some(value) => FileAt::decode(value.value())?.blob == blob,
                 None => false,
@@ -385,19 +399,20 @@ impl<'t> Writing<'t> {
                 self.files.remove(root.as_slice())?;
             }
         }
-        for key in take_all(&mut self.parts_of, id)? {
+        for key in take(&mut self.parts_of, id, usize::MAX)? {
             self.parts.remove(joined(&key, id).as_slice())?;
         }
-        self.disown_all(Owner::blob(blob))?;
+        self.disown(Owner::blob(blob), usize::MAX)?;
         Ok(())
     }
 }
 
-/// Removes all keys that begin so, and gives what follows in them.
-fn take_all(table: &mut Bytewise<'_>, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+/// Removes keys that begin so, at most so many, and gives what follows in them.
+fn take(table: &mut Bytewise<'_>, prefix: &[u8], most: usize) -> Result<Vec<Vec<u8>>, Fault> {
     let span = span(prefix);
     let mut taken = Vec::new();
-    for entry in table.extract_from_if::<&[u8], _>(bounds(&span), |_, _| true)? {
+    let all = table.extract_from_if::<&[u8], _>(bounds(&span), |_, _| true)?;
+    for entry in all.take(most) {
         let (key, _) = entry?;
         taken.push(key.value()[prefix.len()..].to_vec());
     }

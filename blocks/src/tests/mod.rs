@@ -3,6 +3,7 @@
 
 mod fetching;
 mod full_disk;
+mod intake;
 mod keeping;
 mod naming;
 mod network;

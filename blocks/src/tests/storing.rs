@@ -6,8 +6,8 @@ use n0_future::stream;
 
 use super::{noise, open, open_with, read};
 use crate::{
-    BlobSource, BlobStatus, ImportError, Keep, QuotaError, ReadError, Stage, VerifyProgress,
-    unwatched,
+    BlobSource, BlobStatus, Damaged, ImportError, Keep, QuotaError, ReadError, Stage,
+    VerifyProgress, unwatched,
 };
 
 const SIZES: [usize; 7] = [
@@ -297,8 +297,8 @@ async fn a_changed_store_file_is_never_read_and_is_found() {
     }
     let progress = tokio::sync::watch::Sender::new(VerifyProgress::default());
     let damages = blobs.verify(&progress).await.unwrap();
-    let mut damaged: Vec<_> = damages.iter().map(|damage| damage.blob).collect();
-    let mut expected = held[..2].to_vec();
+    let mut damaged: Vec<_> = damages.iter().map(|damage| damage.subject).collect();
+    let mut expected: Vec<_> = held[..2].iter().copied().map(Damaged::Blob).collect();
     damaged.sort();
     expected.sort();
     assert_eq!(damaged, expected);

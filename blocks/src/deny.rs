@@ -1,0 +1,38 @@
+//! What this node never serves, fetches or keeps.
+
+use std::sync::PoisonError;
+
+use model::BlobId;
+
+use crate::{StoreError, store::Blobs};
+
+impl Blobs {
+    /// Whether the blob is on the denylist.
+    pub fn is_denied(&self, blob: BlobId) -> bool {
+        let denied = self.denied().read();
+        denied
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&blob)
+    }
+
+    /// Puts a blob on the denylist and deletes its bytes. The list itself is the assembler's to store.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn deny(&self, blob: BlobId) -> Result<(), StoreError> {
+        let denied = self.denied().write();
+        denied.unwrap_or_else(PoisonError::into_inner).insert(blob);
+        self.delete(blob).await
+    }
+
+    /// Takes a blob off the denylist; its bytes must be fetched or imported again.
+    pub fn allow(&self, blob: BlobId) {
+        let denied = self.denied().write();
+        denied.unwrap_or_else(PoisonError::into_inner).remove(&blob);
+    }
+
+    pub(crate) fn is_any_denied(&self) -> bool {
+        let denied = self.denied().read();
+        !denied.unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}

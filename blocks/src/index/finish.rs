@@ -1,0 +1,190 @@
+//! The end of an intake: what is below its roots is found, marked, and pinned where it lies in
+//! blobs.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use cid::Cid;
+use model::BlobId;
+
+use super::{
+    Intake, IntakeError, Taken,
+    tables::{self, OWNED, Owner, joined},
+};
+use crate::{
+    Blobs, Keep, StoreError,
+    dag::{self, MAX_PENDING, Node, UnixFs, codec},
+};
+
+/// Files from this size on become blobs, bytes.
+const FILE_BYTES: u64 = 256 * 1024;
+/// Marks that are written together.
+const MARKS: usize = 2048;
+
+/// The walk below the roots of an intake. Every block is visited once, however often it is linked.
+pub(super) struct Walk {
+    pub(super) blobs: Blobs,
+    pub(super) root: Cid,
+    pub(super) owner: Owner,
+    pub(super) keep: Keep,
+    pub(super) taken: Taken,
+    finish: u32,
+    bytes: u64,
+    /// Visited, and not yet written as such.
+    marks: BTreeSet<Vec<u8>>,
+    pinned: BTreeSet<BlobId>,
+}
+
+/// A block that waits for its visit.
+struct Next {
+    cid: Cid,
+    /// It is a part of a file, whose root was visited.
+    is_in_file: bool,
+}
+
+impl Walk {
+    pub(super) fn new(intake: &Intake, finish: u32) -> Self {
+        Self {
+            blobs: intake.blobs.clone(),
+            root: intake.root,
+            owner: intake.owner,
+            keep: pin(&intake.root),
+            taken: Taken::default(),
+            finish,
+            bytes: 0,
+            marks: BTreeSet::new(),
+            pinned: BTreeSet::new(),
+        }
+    }
+
+    /// Visits everything below a root.
+    pub(super) async fn run(&mut self, root: Cid) -> Result<(), IntakeError> {
+        let mut waiting = vec![Next {
+            cid: root,
+            is_in_file: false,
+        }];
+        while let Some(next) = waiting.pop() {
+            let (links, is_in_file) = self.visit(next).await?;
+            if waiting.len() + links.len() > MAX_PENDING {
+                return Err(IntakeError::TooWide(self.root));
+            }
+            let links = links.into_iter().rev();
+            waiting.extend(links.map(|cid| Next { cid, is_in_file }));
+        }
+        Ok(())
+    }
+
+    /// What came of it, and what the blocks come to in bytes; everything is written.
+    pub(super) async fn end(mut self) -> Result<(Taken, u64), IntakeError> {
+        self.mark().await?;
+        self.blobs.sync().await?;
+        Ok((self.taken, self.bytes))
+    }
+
+    /// Visits a block: gives its links, and whether they are parts of a file.
+    async fn visit(&mut self, next: Next) -> Result<(Vec<Cid>, bool), IntakeError> {
+        let Next { cid, is_in_file } = next;
+        if let Some(bytes) = dag::inline(&cid) {
+            return Ok((dag::links(&cid, &bytes).unwrap_or_default(), is_in_file));
+        }
+        let key = tables::key(&cid);
+        if dag::check_name(&cid).is_err() || self.is_visited(&key).await? {
+            return Ok((Vec::new(), is_in_file));
+        }
+        let Some(block_bytes) = self.blobs.block_bytes(&cid).await? else {
+            self.taken.missing += 1;
+            return Ok((Vec::new(), is_in_file));
+        };
+        let (links, file_bytes) = match cid.codec() {
+            codec::RAW => (Vec::new(), Some(block_bytes)),
+            _ => self.links(&cid).await?,
+        };
+        if let Some(size_bytes) = file_bytes.filter(|size| !is_in_file && *size >= FILE_BYTES)
+            && self.blobs.file(&cid).await?.is_none()
+        {
+            self.convert(cid, size_bytes).await?;
+        }
+        self.pin_blobs_with(&cid).await?;
+        self.taken.blocks += 1;
+        self.bytes += block_bytes;
+        self.marks.insert(key);
+        if self.marks.len() >= MARKS {
+            self.mark().await?;
+        }
+        Ok((links, file_bytes.is_some()))
+    }
+
+    /// The links of a block, and its size if it is a file.
+    async fn links(&self, cid: &Cid) -> Result<(Vec<Cid>, Option<u64>), IntakeError> {
+        let bytes = self.read(cid).await?;
+        let file_bytes = match cid.codec() {
+            codec::DAG_PB => file_bytes(&bytes),
+            _ => None,
+        };
+        // A block that isn't what its codec says is kept, and leads nowhere.
+        Ok((dag::links(cid, &bytes).unwrap_or_default(), file_bytes))
+    }
+
+    pub(super) async fn read(&self, cid: &Cid) -> Result<Bytes, IntakeError> {
+        let read = self.blobs.block(cid).await;
+        read.map_err(|source| IntakeError::Back { cid: *cid, source })
+    }
+
+    async fn is_visited(&self, key: &[u8]) -> Result<bool, StoreError> {
+        if self.marks.contains(key) {
+            return Ok(true);
+        }
+        let (mark, finish) = (joined(self.owner.as_bytes(), key), self.finish);
+        let found = self.blobs.index().read("look a mark up", move |reading| {
+            tables::get(reading, OWNED, &mark)
+        });
+        Ok(found
+            .await?
+            .is_some_and(|mark| mark == finish.to_le_bytes()))
+    }
+
+    /// A block that lies in blobs stays as long as one of them does.
+    async fn pin_blobs_with(&mut self, cid: &Cid) -> Result<(), IntakeError> {
+        let blobs = self.blobs.blobs_with(cid).await?;
+        if blobs.iter().any(|blob| self.pinned.contains(blob)) {
+            return Ok(());
+        }
+        if let Some(blob) = blobs.first() {
+            self.pin(*blob).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn pin(&mut self, blob: BlobId) -> Result<(), IntakeError> {
+        if self.pinned.insert(blob) {
+            self.blobs.tag(blob, &self.keep).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark(&mut self) -> Result<(), StoreError> {
+        let marks = std::mem::take(&mut self.marks);
+        let (owner, finish) = (self.owner, self.finish);
+        self.blobs
+            .index()
+            .write("mark blocks", move |tables| {
+                marks
+                    .iter()
+                    .try_for_each(|key| tables.own(owner, key, finish))
+            })
+            .await
+    }
+}
+
+/// Why the blobs of a DAG are kept.
+pub(super) fn pin(root: &Cid) -> Keep {
+    Keep::pin(Cid::new_v1(root.codec(), *root.hash()))
+}
+
+/// The size of the file that a dag-pb block is, if it is one.
+fn file_bytes(bytes: &Bytes) -> Option<u64> {
+    match UnixFs::of(&Node::decode(bytes).ok()?).ok()? {
+        UnixFs::File { size_bytes, .. } => Some(size_bytes),
+        _ => None,
+    }
+}

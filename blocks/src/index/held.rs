@@ -1,0 +1,128 @@
+//! What was taken in and is kept: DAGs, and single blocks.
+
+use bytes::Bytes;
+use cid::Cid;
+
+use super::{
+    DagHeld, IntakeError,
+    finish::pin,
+    intake::{BLOCK_RECORD_BYTES, change_dag, known_dags, verified},
+    naming::REWRITE_BYTES,
+    tables::{self, Owner, Place},
+};
+use crate::{Blobs, StoreError, dag, store::now_ms};
+
+/// An intake that was given up is kept this long, milliseconds: seven days.
+const UNFINISHED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Blocks that are let go in one transaction.
+const AT_ONCE: usize = 16 * 1024;
+
+impl Blobs {
+    /// Keeps one block until [`Blobs::remove_dag`] of its name.
+    ///
+    /// # Errors
+    /// When the bytes aren't the block, there is no room, or the index can't be written.
+    pub async fn put_block(&self, cid: &Cid, bytes: Bytes) -> Result<(), IntakeError> {
+        verified(*cid, bytes.clone()).await?;
+        if dag::inline(cid).is_some() {
+            return Ok(());
+        }
+        let kept_bytes = bytes.len() as u64 + BLOCK_RECORD_BYTES;
+        let room = self.reserve(kept_bytes + REWRITE_BYTES).await?;
+        let write = self.writes().begin();
+        let key = tables::key(cid);
+        let written = self.index().write("keep a block", move |tables| {
+            tables.put(&key, &Place::Here(bytes.clone()))?;
+            tables.own(Owner::alone(&key), &key, 0)
+        });
+        if let Err(error) = written.await {
+            self.files().drop_ballast_if_full();
+            return Err(error.into());
+        }
+        room.commit(kept_bytes);
+        write.succeeded();
+        Ok(())
+    }
+
+    /// The DAGs that were taken in, in the order of their names.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub async fn dags(&self) -> Result<Vec<DagHeld>, StoreError> {
+        let known = self.index().read("list the DAGs", known_dags).await?;
+        let finished = known.into_iter().filter(|(_, dag)| dag.is_finished);
+        let held = finished.map(|(root, dag)| DagHeld {
+            root,
+            bytes: dag.bytes,
+            at_ms: dag.at_ms,
+        });
+        Ok(held.collect())
+    }
+
+    /// Gives up a DAG, finished or not, or a block of its own: what nothing else needs goes. Says
+    /// whether there was one.
+    ///
+    /// # Errors
+    /// When it is being taken in, or the index can't be written.
+    pub async fn remove_dag(&self, root: &Cid) -> Result<bool, StoreError> {
+        const ACT: &str = "remove a DAG";
+        let name = tables::name(root);
+        let Some(claim) = self.claims().claim(&name) else {
+            let busy = std::io::ErrorKind::ResourceBusy;
+            return Err(StoreError::new(ACT, busy.into()));
+        };
+        let key = tables::key(root);
+        let alone = Owner::alone(&key);
+        let removing = self
+            .index()
+            .write(ACT, move |tables| tables.disown(alone, 1));
+        let was_alone = removing.await? > 0;
+        let was_dag = self.disown_dag(Owner::dag(root), name).await?;
+        drop(claim);
+        if was_dag {
+            self.release_all(&pin(root)).await?;
+            self.collect().await?;
+        }
+        self.tidy_packs().await?;
+        Ok(was_dag || was_alone)
+    }
+
+    /// Takes back all reasons of a DAG, some at a time. After the first it counts as unfinished.
+    async fn disown_dag(&self, owner: Owner, name: Vec<u8>) -> Result<bool, StoreError> {
+        const ACT: &str = "remove a DAG";
+        let mut was_there = false;
+        loop {
+            let name = name.clone();
+            let disowning = self.index().write(ACT, move |tables| {
+                let is_last = tables.disown(owner, AT_ONCE)? < AT_ONCE;
+                if is_last {
+                    let was_there = tables.dags.remove(name.as_slice())?.is_some();
+                    return Ok((was_there, true));
+                }
+                change_dag(tables, &name, |dag| dag.is_finished = false)?;
+                Ok((true, false))
+            });
+            let (found, is_last) = disowning.await?;
+            was_there |= found;
+            if is_last {
+                return Ok(was_there);
+            }
+        }
+    }
+
+    /// Removes intakes that were given up long ago.
+    pub(super) async fn remove_unfinished(&self) -> Result<(), StoreError> {
+        let known = self.index().read("list the DAGs", known_dags).await?;
+        let before_ms = now_ms().saturating_sub(UNFINISHED_MS);
+        for (root, dag) in known {
+            if dag.is_finished || dag.at_ms >= before_ms {
+                continue;
+            }
+            // One that is going on just now stays.
+            if self.claims().claim(&tables::name(&root)).is_some() {
+                self.remove_dag(&root).await?;
+            }
+        }
+        Ok(())
+    }
+}
