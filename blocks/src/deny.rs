@@ -1,6 +1,6 @@
 //! What this node never serves, fetches or keeps.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use model::BlobId;
 
@@ -29,6 +29,13 @@ impl Blobs {
     pub fn allow(&self, blob: BlobId) {
         let denied = self.denied().write();
         denied.unwrap_or_else(PoisonError::into_inner).remove(&blob);
+    }
+
+    /// Makes this the whole denylist. What is held of newly denied blobs stays until
+    /// [`Blobs::deny`] deletes it, and is not served meanwhile.
+    pub fn replace_denied(&self, denied: BTreeSet<BlobId>) {
+        let list = self.denied().write();
+        *list.unwrap_or_else(PoisonError::into_inner) = denied;
     }
 
     pub(crate) fn is_any_denied(&self) -> bool {
