@@ -151,6 +151,11 @@ impl Core {
         *count = (*count).max(peers);
     }
 
+    /// Whether a blob is refused here.
+    pub fn is_denied(&self, blob: BlobId) -> bool {
+        self.blobs.is_denied(blob) || self.denylist.check_blob(blob).is_some()
+    }
+
     /// A space whose id is all that protects it.
     pub fn is_unlisted(&self, space: &SpaceId) -> bool {
         self.follows.is_unlisted(space)

@@ -17,7 +17,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::PathBuf,
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{
+        Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use cid::Cid;
@@ -63,6 +66,8 @@ pub struct Denylist {
     held: RwLock<Held>,
     /// One reader of files, and one writer of the own list, at a time.
     files: Mutex<()>,
+    /// What the lists say may not have been done to everything that is held.
+    is_due: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +103,7 @@ impl Denylist {
                 ..Held::default()
             }),
             files: Mutex::new(()),
+            is_due: AtomicBool::new(true),
         };
         denylist.read_again().map_err(io)?;
         Ok(denylist)
@@ -117,7 +123,13 @@ impl Denylist {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.functions = functions.into_iter().collect();
         held.lists = lists;
+        self.is_due.store(true, Ordering::Release);
         Ok(true)
+    }
+
+    /// Whether the lists changed since this was asked last: everything held must be looked at.
+    pub fn take_due(&self) -> bool {
+        self.is_due.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a path from a CID is denied, and why. Bytes of the path's blocks are denied by

@@ -76,11 +76,6 @@ async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u
         core.traffic.sample(time_ms);
         gauges(core).await;
     }
-    if count == 0 {
-        // What was denied while the node didn't run.
-        core.warn("denylist", core.denylist.problems());
-        denylist::honour::enforce(core).await;
-    }
     if count.is_multiple_of(DENYLISTS) {
         denylist::honour::look(core).await;
     }

@@ -25,6 +25,15 @@ impl Blobs {
         self.delete(blob).await
     }
 
+    /// Makes this the whole denylist. What is held of newly denied blobs stays until
+    /// [`Blobs::deny`] deletes it, and is not served meanwhile.
+    pub fn replace_denied(&self, list: BTreeSet<BlobId>) {
+        *self
+            .denied()
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = list;
+    }
+
     /// Takes a blob off the denylist; its bytes must be fetched or imported again.
     pub fn allow(&self, blob: BlobId) {
         let denied = self.denied().write();

@@ -16,10 +16,10 @@ use views::data;
 
 use crate::{
     api::types::{
-        BlobAdded, BlobState, CarProgress, Edit, ErrorCode, EventQuery, FetchProgress, FetchRequest,
-        ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
-        ProfileEdit, Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress,
-        VoteRequest, Voted, Written,
+        BlobAdded, BlobState, CarProgress, Denied, Edit, ErrorCode, EventQuery, FetchProgress,
+        FetchRequest, ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace,
+        PageQuery, PinRequest, ProfileEdit, Published, RetrieveProgress, RetrieveRequest,
+        SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
 };
@@ -205,6 +205,23 @@ pub trait Node: Send + Sync + 'static {
 
     /// `GET /routing/v1/providers/{cid}`: this node, where it holds the block and may say so.
     fn ipfs_providers(&self, cid: Cid) -> Reply<'_, Vec<IpfsProvider>>;
+
+    /// `POST /api/v1/ipfs/{cid}/fetch`: reads from trustless gateways what a path from a root names;
+    /// the last item is `Done`. Dropping the stream leaves what was verified in place.
+    fn retrieve(
+        &self,
+        root: Cid,
+        request: RetrieveRequest,
+    ) -> Reply<'_, Items<RetrieveProgress>>;
+
+    /// `GET /api/v1/denylist`.
+    fn denied(&self) -> Reply<'_, Denied>;
+
+    /// `POST /api/v1/denylist`: refuses a CID, and removes its bytes.
+    fn deny(&self, cid: Cid, reason: Option<String>) -> Reply<'_, ()>;
+
+    /// `DELETE /api/v1/denylist/{cid}`.
+    fn allow(&self, cid: Cid) -> Reply<'_, ()>;
 
     /// `GET /api/v1/pins`.
     fn pins(&self) -> Reply<'_, Vec<data::Pin>>;

@@ -31,7 +31,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(90);
 const ANSWER_BYTES: usize = 64 << 20;
 
 /// A connection to the running node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     base: String,

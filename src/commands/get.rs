@@ -1,4 +1,4 @@
-//! `datt get`: fetches a blob or block to a file, and checks its hash itself.
+//! `datt get`: fetches a blob, block, or IPFS file or folder, and checks its hashes itself.
 
 use std::{
     io::{self, Write},
@@ -23,35 +23,54 @@ use super::{
     words::size,
 };
 
+mod folder;
+mod ipfs;
 mod part;
 
+use ipfs::IpfsPath;
 use part::Part;
 
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
-    /// Blob, entry or payload
-    #[arg(value_name = "CID", value_parser = parse_item)]
-    item: Item,
-    /// File to write, - for stdout; without it a file named by the CID
-    #[arg(short, long, value_name = "FILE")]
+    /// Blob, entry or payload; or any IPFS CID, with a path below it if you like
+    #[arg(value_name = "CID[/PATH]", value_parser = parse_wanted)]
+    wanted: Wanted,
+    /// File or folder to write, - for stdout; without it one named by the path or CID
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
+    /// Trustless IPFS gateway to read from, instead of those of the configuration; may be given
+    /// several times
+    #[arg(long = "gateway", value_name = "URL")]
+    gateways: Vec<String>,
     /// Only these bytes, both ends included: 0-99, 100- or -500
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     range: Option<ByteRange>,
 }
 
-/// What to get: all of them are named by the BLAKE3 hash of their bytes.
+/// What to get.
+#[derive(Clone, Debug)]
+enum Wanted {
+    /// From peers.
+    Item(Item),
+    /// From IPFS gateways.
+    Ipfs(IpfsPath),
+}
+
+fn parse_wanted(text: &str) -> Result<Wanted, String> {
+    let path = IpfsPath::parse(text)?;
+    let item = path.alone().and_then(|cid| {
+        let blob = BlobId::try_from(cid).map(Item::Blob);
+        blob.or_else(|_| EntryId::try_from(cid).map(Item::Block))
+            .ok()
+    });
+    Ok(item.map_or(Wanted::Ipfs(path), Wanted::Item))
+}
+
+/// What peers are asked for: all of it is named by the BLAKE3 hash of its bytes.
 #[derive(Clone, Copy, Debug)]
 enum Item {
     Blob(BlobId),
     Block(EntryId),
-}
-
-fn parse_item(text: &str) -> Result<Item, model::IdError> {
-    match text.parse() {
-        Ok(blob) => Ok(Item::Blob(blob)),
-        Err(_) => text.parse().map(Item::Block),
-    }
 }
 
 impl Item {
@@ -83,18 +102,27 @@ impl GetArgs {
                     .to_owned(),
             ));
         }
+        if matches!(self.wanted, Wanted::Item(_)) && !self.gateways.is_empty() {
+            return Err(CommandError::Usage(
+                "blobs and entries come from peers, not from gateways: leave --gateway out"
+                    .to_owned(),
+            ));
+        }
         Ok(())
     }
 
-    fn file(&self) -> PathBuf {
-        self.output
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(self.item.cid()))
+    fn file(&self, item: Item) -> PathBuf {
+        let named = self.output.clone();
+        named.unwrap_or_else(|| PathBuf::from(item.cid()))
     }
 }
 
 pub(super) async fn run(client: &Client, args: &GetArgs) -> Result<Outcome, CommandError> {
-    let range = match (args.item, args.range) {
+    let item = match &args.wanted {
+        Wanted::Item(item) => *item,
+        Wanted::Ipfs(path) => return ipfs::run(client, args, path).await,
+    };
+    let range = match (item, args.range) {
         (Item::Blob(blob), range) => fetch(client, blob, range).await?,
         (Item::Block(_), None) => None,
         (Item::Block(_), Some(_)) => {
@@ -103,17 +131,18 @@ pub(super) async fn run(client: &Client, args: &GetArgs) -> Result<Outcome, Comm
             ));
         }
     };
+    let path = args.file(item);
     let mut bar = Progress::of_bytes("writing");
     match (range, args.to_stdout()) {
         (Some(range), true) => {
             let mut out = io::stdout().lock();
-            copy_range(client, args, range, &mut bar, &mut out).await?;
+            copy_range(client, item, &path, range, &mut bar, &mut out).await?;
             flush(&mut out)?;
             Ok(nothing_to_say())
         }
-        (None, true) => to_stdout(client, args.item, &mut bar).await,
-        (Some(range), false) => range_to_file(client, args, range, &mut bar).await,
-        (None, false) => whole_to_file(client, args, &mut bar).await,
+        (None, true) => to_stdout(client, item, &mut bar).await,
+        (Some(range), false) => range_to_file(client, item, &path, range, &mut bar).await,
+        (None, false) => whole_to_file(client, item, &path, &mut bar).await,
     }
 }
 
@@ -158,25 +187,25 @@ async fn fetch(
 
 async fn whole_to_file(
     client: &Client,
-    args: &GetArgs,
+    item: Item,
+    path: &Path,
     bar: &mut Progress,
 ) -> Result<Outcome, CommandError> {
-    let path = args.file();
-    let mut part = Part::resume(&path, &args.item.cid())?;
+    let mut part = Part::resume(path, &item.cid())?;
     let from = part.written();
     // A part that is already whole asks for a range that isn't there: one byte back avoids that.
     let resume_at = from.saturating_sub(1);
     let range = (from > 0).then(|| format!("bytes={resume_at}-"));
     part.cut_to(resume_at)?;
-    let mut body = open(client, args.item, range, resume_at).await?;
+    let mut body = open(client, item, range, resume_at).await?;
     while let Some(bytes) = body.next().await? {
         part.write(&bytes)?;
         bar.set(part.written(), body.total_bytes);
     }
     let size_bytes = part.written();
-    part.finish(args.item.hash())?;
+    part.finish(item.hash())?;
     let json = json!({
-        "cid": args.item.cid(), "file": path, "size_bytes": size_bytes, "verified": true,
+        "cid": item.cid(), "file": path, "size_bytes": size_bytes, "verified": true,
     });
     let text = format!("{}: {}, verified", path.display(), size(size_bytes));
     Ok(Outcome::new(text, &json))
@@ -184,16 +213,16 @@ async fn whole_to_file(
 
 async fn range_to_file(
     client: &Client,
-    args: &GetArgs,
+    item: Item,
+    path: &Path,
     (start, end): (u64, u64),
     bar: &mut Progress,
 ) -> Result<Outcome, CommandError> {
-    let path = args.file();
-    let mut part = Part::fresh(&path, &format!("{}-{start}-{end}", args.item.cid()))?;
-    copy_range(client, args, (start, end), bar, &mut part).await?;
+    let mut part = Part::fresh(path, &format!("{}-{start}-{end}", item.cid()))?;
+    copy_range(client, item, path, (start, end), bar, &mut part).await?;
     part.keep()?;
     let json = json!({
-        "cid": args.item.cid(), "file": path, "size_bytes": end - start,
+        "cid": item.cid(), "file": path, "size_bytes": end - start,
         "range": [start, end - 1], "verified": false,
     });
     let text = format!(
@@ -206,17 +235,18 @@ async fn range_to_file(
 
 async fn copy_range(
     client: &Client,
-    args: &GetArgs,
+    item: Item,
+    path: &Path,
     (start, end): (u64, u64),
     bar: &mut Progress,
     out: &mut impl Write,
 ) -> Result<(), CommandError> {
     let range = format!("bytes={start}-{}", end - 1);
-    let mut body = open(client, args.item, Some(range), start).await?;
+    let mut body = open(client, item, Some(range), start).await?;
     let mut written = 0;
     while let Some(bytes) = body.next().await? {
         out.write_all(&bytes)
-            .map_err(CommandError::io("write to", args.file()))?;
+            .map_err(CommandError::io("write to", path))?;
         written += bytes.len() as u64;
         bar.set(written, end - start);
     }

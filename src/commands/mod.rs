@@ -2,6 +2,7 @@
 
 mod add;
 pub mod client;
+mod deny;
 mod export;
 pub mod failure;
 mod get;
@@ -64,8 +65,10 @@ enum Command {
     Thread(thread::ThreadArgs),
     /// Import files and folders
     Add(add::AddArgs),
-    /// Fetch a blob or block, verified, from anyone who has it
+    /// Fetch a blob, block, or IPFS file or folder, verified, from anyone who has it
     Get(get::GetArgs),
+    /// Refuse content and remove it, allow it again, or list what is refused
+    Deny(deny::DenyArgs),
     /// Write threads, spaces, the whole node or any DAG to a CAR
     Export(export::ExportArgs),
     /// Take in what a CAR holds, verified
@@ -120,6 +123,7 @@ impl Cli {
                 export::run(&Client::of_folder(&data)?, &args).await
             }
             Command::Import(args) => import::run(&Client::of_folder(&data)?, &args).await,
+            Command::Deny(args) => deny::run(&Client::of_folder(&data)?, &args).await,
             Command::Pin(args) => pins::pin(&Client::of_folder(&data)?, &args).await,
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,
             Command::Pins => pins::list(&Client::of_folder(&data)?).await,

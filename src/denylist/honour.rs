@@ -39,6 +39,9 @@ pub async fn denial(core: &Core, cid: &Cid, path: &[String]) -> Result<Option<De
 /// # Errors
 /// When the index can't be read.
 pub async fn denial_of_blob(core: &Core, blob: BlobId) -> Result<Option<Denial>, StoreError> {
+    if core.denylist.is_empty() {
+        return Ok(None);
+    }
     if let Some(denial) = core.denylist.check_blob(blob) {
         return Ok(Some(denial));
     }
@@ -55,6 +58,18 @@ pub async fn admit(core: &Core, cid: &Cid, path: &[String]) -> Result<(), NodeEr
         Ok(None) => Ok(()),
         Ok(Some(denial)) => Err(refusal(cid, denial)),
         Err(error) => Err(NodeError::local("look the CID up in the index", error)),
+    }
+}
+
+/// Refuses a blob that is denied under any of its names.
+///
+/// # Errors
+/// [`NodeError::Denied`], or a local fault.
+pub async fn admit_reader(core: &Core, blob: BlobId) -> Result<(), NodeError> {
+    match denial_of_blob(core, blob).await {
+        Ok(None) => Ok(()),
+        Ok(Some(denial)) => Err(refusal(blob, denial)),
+        Err(error) => Err(NodeError::local("look a blob's names up", error)),
     }
 }
 
@@ -80,25 +95,21 @@ pub async fn look(core: &Arc<Core>) {
         tokio::task::spawn_blocking(move || core.denylist.read_again())
     };
     match reading.await {
-        Ok(Ok(false)) => return,
-        Ok(Ok(true)) => core.warn("denylist", core.denylist.problems()),
+        Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            core.warn(
-                "denylist",
-                Some(format!("the denylists can't be listed: {error}")),
-            );
-            return;
+            let told = format!("the denylists can't be listed: {error}");
+            core.warn("denylist", Some(told));
         }
-        Err(panic) => {
-            tracing::error!(%panic, "reading the denylists failed");
-            return;
-        }
+        Err(panic) => tracing::error!(%panic, "reading the denylists failed"),
     }
-    enforce(core).await;
+    if core.denylist.take_due() {
+        core.warn("denylist", core.denylist.problems());
+        enforce(core).await;
+    }
 }
 
 /// Removes everything that the lists deny.
-pub async fn enforce(core: &Arc<Core>) {
+async fn enforce(core: &Arc<Core>) {
     core.blobs.replace_denied(core.denylist.blobs());
     if core.denylist.is_empty() {
         return;
@@ -154,7 +165,7 @@ async fn note(core: &Arc<Core>, root: Cid, blob: BlobId) -> Result<(), NodeError
     }
 }
 
-/// Denies a CID, or takes that back, in the person's own list; then does what the lists say.
+/// Denies a CID, or takes that back, in the person's own list; what is denied goes.
 ///
 /// # Errors
 /// When the list can't be written.
@@ -179,6 +190,18 @@ pub async fn decide(
         Ok(written) => written.map_err(|error| NodeError::local(act, error))?,
         Err(panic) => return Err(NodeError::local(act, panic)),
     }
-    enforce(core).await;
+    core.blobs.replace_denied(core.denylist.blobs());
+    if is_allow {
+        return Ok(());
+    }
+    // The rest of what is held is looked at in a moment.
+    for blob in file.map(|file| file.blob).into_iter().chain(blob_of(&cid)) {
+        match admit_blob(core, blob).await {
+            Ok(()) | Err(NodeError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let removed = core.blobs.remove_dag(&cid).await;
+    removed.map_err(|error| NodeError::local("remove a denied DAG", error))?;
     Ok(())
 }

@@ -154,7 +154,10 @@ impl List {
             }
             is_hints = key == "hints";
             if key == "version" && unquoted(value) != VERSION {
-                return Err(format!("version {} is not known here", shown(unquoted(value))));
+                return Err(format!(
+                    "version {} is not known here",
+                    shown(unquoted(value))
+                ));
             }
         }
         Ok(())

@@ -71,7 +71,7 @@ pub async fn want(core: &Arc<Core>, post: &PostMedia, policy: &Policy, hint: Opt
         let fits = policy.max_bytes > 0 && medium.size_bytes <= policy.max_bytes;
         let large = fits.then_some((medium.blob, Urgency::Bulk, policy.max_bytes));
         for (blob, lane, max_bytes) in small.chain(large) {
-            if core.blobs.is_denied(blob) {
+            if core.is_denied(blob) {
                 continue;
             }
             if is_held(core, blob).await {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     core::Core,
+    denylist::honour,
     media,
     service::blobs::{ADDED, import_error},
 };
@@ -85,6 +86,7 @@ pub async fn inspect(
         size_bytes,
         unixfs,
     } = imported;
+    honour::admit_blob(core, blob).await?;
     let source = core
         .blobs
         .source(blob)

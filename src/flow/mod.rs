@@ -11,4 +11,5 @@ pub mod import_car;
 pub mod ingest;
 pub mod name;
 pub mod publish;
+pub mod retrieve;
 pub mod sign;

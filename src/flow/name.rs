@@ -8,7 +8,7 @@ use model::BlobId;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
+use crate::{core::Core, denylist::honour};
 
 /// Blobs asked for at once.
 const BATCH: usize = 64;
@@ -37,7 +37,7 @@ async fn work(core: Arc<Core>) {
 }
 
 /// Names a batch; says whether there may be more.
-async fn name_some(core: &Core, failed: &mut BTreeSet<BlobId>) -> bool {
+async fn name_some(core: &Arc<Core>, failed: &mut BTreeSet<BlobId>) -> bool {
     let unnamed = match core.blobs.unnamed(BATCH + failed.len()).await {
         Ok(unnamed) => unnamed,
         Err(error) => {
@@ -51,7 +51,13 @@ async fn name_some(core: &Core, failed: &mut BTreeSet<BlobId>) -> bool {
             continue;
         }
         match core.blobs.name(blob).await {
-            Ok(_) => named = true,
+            Ok(_) => {
+                named = true;
+                // Under its new name it may be denied.
+                if let Err(error) = honour::admit_blob(core, blob).await {
+                    tracing::info!(%blob, %error, "a blob is not kept");
+                }
+            }
             Err(error) => {
                 tracing::warn!(%blob, %error, "cannot compute the IPFS name of a blob");
                 failed.insert(blob);

@@ -22,7 +22,7 @@ use model::{BlobId, EntryId, PayloadId, SpaceId};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::authors::may_see;
-use crate::{clock::now_ms, core::Core, flow};
+use crate::{clock::now_ms, core::Core, denylist::honour, flow};
 
 /// Progress messages that a slow reader may be behind.
 const PROGRESS: usize = 16;
@@ -169,11 +169,12 @@ pub async fn state(core: &Arc<Core>, blob: BlobId) -> Result<BlobState, NodeErro
 }
 
 /// Fetches a blob or a range of it from whoever has it.
-pub fn fetch(
+pub async fn fetch(
     core: Arc<Core>,
     blob: BlobId,
     request: FetchRequest,
 ) -> Result<Items<FetchProgress>, NodeError> {
+    honour::admit_reader(&core, blob).await?;
     let range = request.range.map(|[from, to]| from..to);
     if range.as_ref().is_some_and(|range| range.is_empty()) {
         return Err(NodeError::Invalid("the range is empty".to_owned()));
@@ -228,6 +229,7 @@ pub fn fetch(
 
 /// Opens a blob for reading.
 pub async fn open(core: &Arc<Core>, viewer: Viewer, blob: BlobId) -> Result<OpenBlob, NodeError> {
+    honour::admit_reader(core, blob).await?;
     match core.blobs.source(blob).await {
         Ok(source) => return opened(source),
         Err(ReadError::NotHeld(_)) => {}
@@ -274,6 +276,7 @@ pub async fn range(
     blob: BlobId,
     range: Range<u64>,
 ) -> Result<ByteStream, NodeError> {
+    honour::admit_reader(core, blob).await?;
     may_fetch(core, viewer, blob)?;
     let providers = core.providers(&blob, None, &[], now_ms());
     let options = FetchOptions {
@@ -292,6 +295,7 @@ pub async fn range(
 
 /// The outboard of a blob held in full.
 pub async fn outboard(core: &Arc<Core>, blob: BlobId) -> Result<OpenBlob, NodeError> {
+    honour::admit_reader(core, blob).await?;
     opened(core.blobs.outboard(blob).await.map_err(read_error)?)
 }
 

@@ -11,6 +11,7 @@ pub mod ipfs;
 mod people;
 pub mod pinning;
 mod provenance;
+mod retrieving;
 pub mod rows;
 mod threads;
 mod writing;
@@ -21,10 +22,10 @@ use bytes::Bytes;
 use cid::Cid;
 use gateway::{
     api::types::{
-        BlobAdded, BlobState, CarProgress, Edit, EventQuery, FetchProgress, FetchRequest,
+        BlobAdded, BlobState, CarProgress, Denied, Edit, EventQuery, FetchProgress, FetchRequest,
         ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
-        ProfileEdit, Published, SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress,
-        VoteRequest, Voted, Written,
+        ProfileEdit, Published, RetrieveProgress, RetrieveRequest, SpaceCreated, ThreadsQuery,
+        TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
     node::{ByteStream, EventBatch, Items, Node, OpenBlob, Reply, Viewer},
@@ -33,7 +34,7 @@ use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
-use crate::core::Core;
+use crate::{core::Core, denylist::honour};
 
 /// The running node, as the gateway sees it.
 pub struct Service {
@@ -138,7 +139,7 @@ impl Node for Service {
     }
 
     fn fetch_blob(&self, blob: BlobId, request: FetchRequest) -> Reply<'_, Items<FetchProgress>> {
-        Box::pin(ready(blobs::fetch(Arc::clone(&self.core), blob, request)))
+        Box::pin(blobs::fetch(Arc::clone(&self.core), blob, request))
     }
 
     fn open_blob(&self, viewer: Viewer, blob: BlobId) -> Reply<'_, OpenBlob> {
@@ -194,6 +195,26 @@ impl Node for Service {
 
     fn ipfs_providers(&self, cid: Cid) -> Reply<'_, Vec<IpfsProvider>> {
         Box::pin(ipfs::providers(&self.core, cid))
+    }
+
+    fn retrieve(
+        &self,
+        root: Cid,
+        request: RetrieveRequest,
+    ) -> Reply<'_, Items<RetrieveProgress>> {
+        Box::pin(retrieving::retrieve(Arc::clone(&self.core), root, request))
+    }
+
+    fn denied(&self) -> Reply<'_, Denied> {
+        Box::pin(retrieving::denied(&self.core))
+    }
+
+    fn deny(&self, cid: Cid, reason: Option<String>) -> Reply<'_, ()> {
+        Box::pin(honour::decide(&self.core, cid, false, reason))
+    }
+
+    fn allow(&self, cid: Cid) -> Reply<'_, ()> {
+        Box::pin(honour::decide(&self.core, cid, true, None))
     }
 
     fn pins(&self) -> Reply<'_, Vec<data::Pin>> {

@@ -87,7 +87,7 @@ pub(super) async fn fill_media(core: &Arc<Core>, post: &mut data::Post) {
         let Ok(blob) = media.blob.parse() else {
             continue;
         };
-        media.denied = core.blobs.is_denied(blob);
+        media.denied = core.is_denied(blob);
         let held_bytes = match core.blobs.status(blob).await {
             Ok(BlobStatus::Complete { size_bytes }) => size_bytes,
             Ok(BlobStatus::Partial { held_bytes, .. }) => held_bytes,

@@ -8,7 +8,7 @@ use utoipa::{
     },
 };
 
-use super::{blobs, car, events, node, people, pins, spaces, threads, types};
+use super::{blobs, car, events, node, people, pins, retrieve, spaces, threads, types};
 use crate::{
     blob::outboard,
     ipfs::{path, routing},
@@ -29,6 +29,7 @@ use crate::{
         people::profile, people::set_profile, people::follow, events::subscribe,
         outboard::outboard, path::root, path::below, path::by_uri, path::preflight,
         path::preflight_below, routing::providers, routing::preflight,
+        retrieve::fetch, retrieve::denied, retrieve::deny, retrieve::allow,
     ),
     components(schemas(types::ErrorBody, events::Reset, views::data::Sort)),
     modifiers(&Token)

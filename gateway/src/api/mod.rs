@@ -11,6 +11,7 @@ pub mod node;
 pub mod people;
 pub mod pins;
 pub mod progress;
+pub mod retrieve;
 pub mod routes;
 pub mod spaces;
 pub mod threads;

@@ -9,7 +9,7 @@ use axum::response::{
 use futures_lite::{StreamExt, stream};
 use serde::Serialize;
 
-use super::types::{CarProgress, FetchProgress, ImportProgress, VerifyProgress};
+use super::types::{CarProgress, FetchProgress, ImportProgress, RetrieveProgress, VerifyProgress};
 use crate::{failure::Failure, gate::Gate, node::Items};
 
 /// A step of long work.
@@ -33,6 +33,12 @@ impl Step for CarProgress {
 impl Step for FetchProgress {
     fn is_done(&self) -> bool {
         matches!(self, Self::Done { .. })
+    }
+}
+
+impl Step for RetrieveProgress {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
     }
 }
 

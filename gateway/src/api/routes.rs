@@ -8,7 +8,9 @@ use axum::{
     routing::{MethodFilter, on},
 };
 
-use super::{blobs, car, events, input::MAX_JSON_BYTES, node, people, pins, spaces, threads};
+use super::{
+    blobs, car, events, input::MAX_JSON_BYTES, node, people, pins, retrieve, spaces, threads,
+};
 use crate::{
     blob::outboard,
     gate::Gate,
@@ -103,9 +105,12 @@ pub fn answers() -> Routes {
         .at(post.clone(), "/api/v1/reports/{cid}", threads::report)
         .at(get.clone(), "/api/v1/blobs/{cid}", blobs::state)
         .at(get.clone(), "/api/v1/pins", pins::list)
-        .at(post, "/api/v1/pins", pins::create)
+        .at(post.clone(), "/api/v1/pins", pins::create)
         .at(put.clone(), "/api/v1/pins/{cid}", pins::put)
-        .at(delete, "/api/v1/pins/{cid}", pins::delete)
+        .at(delete.clone(), "/api/v1/pins/{cid}", pins::delete)
+        .at(get.clone(), "/api/v1/denylist", retrieve::denied)
+        .at(post, "/api/v1/denylist", retrieve::deny)
+        .at(delete, "/api/v1/denylist/{cid}", retrieve::allow)
         .at(get.clone(), "/api/v1/identities/{cid}", people::profile)
         .at(put.clone(), "/api/v1/profile", people::set_profile)
         .at(put, "/api/v1/follows/{cid}", people::follow)
@@ -135,5 +140,6 @@ pub fn streams() -> Routes {
         .at(post.clone(), "/api/v1/blobs", blobs::upload)
         .at(post.clone(), "/api/v1/blobs/path", blobs::import_path)
         .at(post.clone(), "/api/v1/blobs/{cid}/fetch", blobs::fetch)
+        .at(post.clone(), "/api/v1/ipfs/{cid}/fetch", retrieve::fetch)
         .at(post, "/api/v1/verify", node::verify)
 }

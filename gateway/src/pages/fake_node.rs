@@ -327,6 +327,18 @@ impl Node for FakeNode {
     fn fetch_blob(&self, _: BlobId, _: FetchRequest) -> Reply<'_, Items<FetchProgress>> {
         absent()
     }
+    fn retrieve(&self, _: Cid, _: RetrieveRequest) -> Reply<'_, Items<RetrieveProgress>> {
+        absent()
+    }
+    fn denied(&self) -> Reply<'_, Denied> {
+        absent()
+    }
+    fn deny(&self, _: Cid, _: Option<String>) -> Reply<'_, ()> {
+        absent()
+    }
+    fn allow(&self, _: Cid) -> Reply<'_, ()> {
+        absent()
+    }
     fn open_blob(&self, _: Viewer, _: BlobId) -> Reply<'_, OpenBlob> {
         absent()
     }

@@ -7,6 +7,7 @@ mod boards;
 mod car;
 mod people;
 mod pins;
+mod retrieve;
 mod threads;
 
 use model::{EntryId, SpaceId};
@@ -22,6 +23,10 @@ pub use boards::{JoinRequest, Joined, JoinedKind, NewSpace, Policy, SpaceCreated
 pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};
+pub use retrieve::{
+    Denied, DeniedCid, DenyRequest, DenylistState, GatewayFault, RetrieveProgress,
+    RetrieveRequest, Retrieved, RetrievedKind,
+};
 pub use threads::{
     Edit, MarkAct, MarkRequest, MediaRef, NamedMedia, NewPost, Published, ReportRequest,
     ThreadsQuery, VoteRequest, Voted, Written,
