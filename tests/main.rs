@@ -3,9 +3,11 @@
 //! One binary, so that it links once. Nothing here sleeps in order to be right: tests wait for
 //! events, or look again until a deadline. Nodes listen on free ports of loopback.
 
+mod album;
 mod bad_input;
 mod browser;
 mod capsule;
+mod car;
 mod catch_up;
 mod cli;
 mod crash;

@@ -25,8 +25,6 @@ use crate::{core::Core, service::car::intake_error};
 const STEP_BYTES: usize = 1 << 20;
 /// Progress is told after this many bytes.
 const TELL_BYTES: u64 = 8 << 20;
-/// Blocks are brought to disk after this many bytes.
-const FLUSH_BYTES: u64 = 64 << 20;
 /// Roots and files that are told of by name.
 const TOLD: usize = 1_000;
 /// Blocks that were left out and are told of by name.
@@ -265,7 +263,7 @@ async fn import_blocks(
     Ok(told)
 }
 
-/// Takes all blocks in; flushed now and then, not at the end.
+/// Takes all blocks in; the last of them may not be on disk yet.
 async fn shelve(
     core: &Core,
     car: &mut CarFile,
@@ -276,7 +274,6 @@ async fn shelve(
     let name = car.name();
     let failed = |error| intake_error(&name, error);
     let mut next = first;
-    let mut unsaved_bytes = 0;
     while let Some(Block { cid, bytes, .. }) = next {
         if core.denylist.check(&cid, &[]).is_some() {
             if told.notes.len() < NOTES {
@@ -284,13 +281,8 @@ async fn shelve(
                 told.notes.push(note);
             }
         } else if dag::inline(&cid).is_none() {
-            unsaved_bytes += bytes.len() as u64;
             shelf.put(&cid, bytes).await.map_err(failed)?;
             told.blocks += 1;
-        }
-        if unsaved_bytes >= FLUSH_BYTES {
-            shelf.flush().await.map_err(failed)?;
-            unsaved_bytes = 0;
         }
         next = car.block().await?;
     }
