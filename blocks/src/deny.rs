@@ -40,13 +40,6 @@ impl Blobs {
         denied.unwrap_or_else(PoisonError::into_inner).remove(&blob);
     }
 
-    /// Makes this the whole denylist. What is held of newly denied blobs stays until
-    /// [`Blobs::deny`] deletes it, and is not served meanwhile.
-    pub fn replace_denied(&self, denied: BTreeSet<BlobId>) {
-        let list = self.denied().write();
-        *list.unwrap_or_else(PoisonError::into_inner) = denied;
-    }
-
     pub(crate) fn is_any_denied(&self) -> bool {
         let denied = self.denied().read();
         !denied.unwrap_or_else(PoisonError::into_inner).is_empty()
