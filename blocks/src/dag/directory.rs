@@ -17,6 +17,8 @@ use super::{
 const MAX_DIRECTORY_BYTES: usize = 256 << 10;
 /// Places in a shard (IPIP-499).
 const FANOUT: u64 = 256;
+/// A bit for each place.
+const BITFIELD_BYTES: usize = 256 / 8;
 /// The longest name of an entry, bytes: a shard full of them is still a block.
 const MAX_NAME_BYTES: usize = 1024;
 
@@ -88,7 +90,7 @@ pub fn directory(mut entries: Vec<Entry>, emit: Emit<'_>) -> Result<Root, Direct
         .into_iter()
         .map(|entry| (ShardHash::of(&entry.name), entry))
         .collect();
-    hashed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    hashed.sort_unstable_by_key(|(hash, _)| *hash);
     shard(&mut hashed, emit)
 }
 
@@ -115,7 +117,7 @@ fn shard(entries: &mut [(ShardHash, Entry)], emit: Emit<'_>) -> Result<Root, Dir
             name: entry.name.clone(),
         })?);
     }
-    let mut bitfield = [0u8; FANOUT as usize / 8];
+    let mut bitfield = [0u8; BITFIELD_BYTES];
     let mut links = Vec::new();
     let mut rest = entries;
     for same in places.chunk_by(|a, b| a == b) {
@@ -141,8 +143,8 @@ fn shard(entries: &mut [(ShardHash, Entry)], emit: Emit<'_>) -> Result<Root, Dir
                 }
             }
         });
-        let byte = bitfield.len() - 1 - place as usize / 8;
-        bitfield[byte] |= 1 << (place % 8);
+        let byte = usize::try_from(place / 8).expect("a shard has few places");
+        bitfield[BITFIELD_BYTES - 1 - byte] |= 1 << (place % 8);
     }
     let zeros = bitfield.iter().take_while(|byte| **byte == 0).count();
     let meaning = UnixFs::Shard {

@@ -137,10 +137,14 @@ fn murmur3(bytes: &[u8]) -> u64 {
     avalanche(h1).wrapping_add(avalanche(h2))
 }
 
+/// Two numbers, least significant byte first.
 fn halves(block: &[u8; 16]) -> (u64, u64) {
-    let both = u128::from_le_bytes(*block);
-    // The low half first.
-    (both as u64, (both >> 64) as u64)
+    let half = |bytes: &[u8]| {
+        let from_last = bytes.iter().rev();
+        from_last.fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let (first, second) = block.split_at(8);
+    (half(first), half(second))
 }
 
 fn avalanche(mut k: u64) -> u64 {

@@ -25,7 +25,7 @@ pub enum LinksFault {
         cid: Cid,
         /// Why.
         #[source]
-        source: PbFault,
+        source: Box<PbFault>,
     },
     /// It isn't strict dag-cbor.
     #[error("{cid} is not dag-cbor: {reason}")]
@@ -61,7 +61,10 @@ pub fn links(cid: &Cid, bytes: &Bytes) -> Result<Vec<Cid>, LinksFault> {
     match cid.codec() {
         codec::DAG_PB => match Node::decode(bytes) {
             Ok(node) => Ok(node.links.into_iter().map(|link| link.cid).collect()),
-            Err(source) => Err(LinksFault::Pb { cid: *cid, source }),
+            Err(fault) => Err(LinksFault::Pb {
+                cid: *cid,
+                source: Box::new(fault),
+            }),
         },
         codec::DAG_CBOR => {
             let mut found = Found::default();

@@ -79,7 +79,7 @@ pub enum CarFault {
         cid: Cid,
         /// Why.
         #[source]
-        source: BlockFault,
+        source: Box<BlockFault>,
     },
     /// The stream ended inside a section, or before the header.
     #[error("the CAR ends inside the section at byte {offset}")]
@@ -241,7 +241,7 @@ fn block(section: Bytes, offset: u64) -> Result<CarItem, CarFault> {
         Err(source) => Err(CarFault::Block {
             offset,
             cid,
-            source,
+            source: Box::new(source),
         }),
     }
 }

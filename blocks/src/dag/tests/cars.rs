@@ -182,6 +182,7 @@ fn a_block_that_lies_is_named_with_its_place_and_those_before_it_were_given() {
         let section = car_frame(&cid, bytes.len());
         let car = [&start[..], &section, bytes, &start].concat();
         let (items, end) = read(&car, 65_536);
+        let source = Box::new(source);
         assert_eq!(
             end,
             Err(CarFault::Block {

@@ -100,7 +100,7 @@ fn a_block_that_is_not_what_its_codec_says_has_no_links() {
         );
     }
     let name = name_of(codec::DAG_PB, &[0x1a, 0]);
-    let source = PbFault::UnknownField { field: 3, at: 0 };
+    let source = Box::new(PbFault::UnknownField { field: 3, at: 0 });
     let fault = LinksFault::Pb { cid: name, source };
     assert_eq!(links(&name, &Bytes::from_static(&[0x1a, 0])), Err(fault));
     let key = cid(0x72, hash::SHA2_256, &[0; 32]);
