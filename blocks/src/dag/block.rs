@@ -154,8 +154,8 @@ pub(super) fn read_cid(bytes: &[u8]) -> Option<(Cid, usize)> {
     (length == cid.encoded_len()).then_some((cid, length))
 }
 
-/// Reads a CID's text. None unless the whole text is one, where [`Cid`] itself would also take a URL
-/// that ends in one, and bytes after it.
+/// Reads a CID's text. None unless the whole text is one, where [`Cid`] itself would also take a
+/// URL that ends in one, and bytes after it.
 pub fn parse_cid(text: &str) -> Option<Cid> {
     let is_v0 = Version::is_v0_str(text);
     let bytes = if is_v0 {

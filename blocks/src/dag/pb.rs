@@ -113,8 +113,8 @@ impl Node {
     /// Reads a block. Its data is a slice of the bytes given, not a copy.
     ///
     /// # Errors
-    /// When the bytes aren't what [`Node::encode`] would make of the same node; links may lack their
-    /// size.
+    /// When the bytes aren't what [`Node::encode`] would make of the same node; links may lack
+    /// their size.
     pub fn decode(bytes: &Bytes) -> Result<Self, PbFault> {
         let mut fields = Fields::new(bytes, 0);
         let mut node = Self::default();

@@ -143,7 +143,7 @@ pub(super) fn put_number(to: &mut Vec<u8>, mut number: u64) {
         to.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
     }
-    to.push(number as u8);
+    to.push((number & 0x7f) as u8);
 }
 
 /// Writes a field that is a number.

@@ -55,9 +55,7 @@ pub enum CarFault {
         offset: u64,
     },
     /// A section that no block fills.
-    #[error(
-        "the section at byte {offset} of the CAR has {size_bytes} bytes; a block has up to {MAX_BLOCK_BYTES}"
-    )]
+    #[error("the section at byte {offset} of the CAR has {size_bytes} bytes, more than any block")]
     SectionTooLarge {
         /// Where.
         offset: u64,

@@ -93,7 +93,7 @@ fn the_header_has_the_published_form() {
 
 #[test]
 fn a_header_that_is_not_one_is_refused() {
-    let with_length = |header: &[u8]| [&[header.len() as u8], header].concat();
+    let with_length = |header: &[u8]| [&[u8::try_from(header.len()).unwrap()], header].concat();
     let is_header = |car: &[u8]| matches!(fault(car), CarFault::Header { .. });
     for header in [
         &b"\xa1\x65roots\x80"[..],

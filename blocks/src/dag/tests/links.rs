@@ -51,7 +51,13 @@ fn all_links_are_found_in_order_and_repeated_ones_too() {
 
 #[test]
 fn a_block_that_is_not_what_its_codec_says_has_no_links() {
-    let link = |cid_bytes: &[u8]| [&[0xd8, 42, 0x58, cid_bytes.len() as u8], cid_bytes].concat();
+    let link = |cid_bytes: &[u8]| {
+        [
+            &[0xd8, 42, 0x58, u8::try_from(cid_bytes.len()).unwrap()],
+            cid_bytes,
+        ]
+        .concat()
+    };
     let long: Vec<u8> = [&[0][..], &identity(&[1; 30]).to_bytes(), &[9]].concat();
     let no_prefix = identity(&[1; 30]).to_bytes();
     for (what, bytes) in [

@@ -13,7 +13,7 @@ fn link(fields: &[&[u8]]) -> Vec<u8> {
 }
 
 fn field(key: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[key, bytes.len() as u8], bytes].concat()
+    [&[key, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
 fn decode(bytes: &[u8]) -> Result<Node, PbFault> {

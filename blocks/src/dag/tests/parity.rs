@@ -18,15 +18,15 @@ const GIB: u64 = 1 << 30;
 
 /// The file of a length whose bytes are the number of their MiB, modulo 7, in leaves of a length.
 fn striped(size_bytes: u64, leaf_bytes: u64) -> (Root, usize) {
-    let mut leaves: BTreeMap<(u64, u64), Leaf> = BTreeMap::new();
+    let mut leaves: BTreeMap<(u8, u64), Leaf> = BTreeMap::new();
     let mut nodes = 0;
     let mut file = FileBuilder::new();
-    for at in (0..size_bytes.max(1)).step_by(leaf_bytes as usize) {
+    for at in (0..size_bytes.max(1)).step_by(usize::try_from(leaf_bytes).unwrap()) {
         let length = leaf_bytes.min(size_bytes - at);
-        let fill = (at >> 20) % 7;
+        let fill = u8::try_from((at >> 20) % 7).unwrap();
         let leaf = leaves
             .entry((fill, length))
-            .or_insert_with(|| Leaf::of(&vec![fill as u8; length as usize]));
+            .or_insert_with(|| Leaf::of(&vec![fill; usize::try_from(length).unwrap()]));
         file.leaf(leaf.cid, leaf.size_bytes, &mut |_, _| nodes += 1);
     }
     let root = file.finish(&mut |_, _| nodes += 1);
