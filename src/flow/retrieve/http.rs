@@ -236,11 +236,9 @@ async fn car(ask: Ask, mut response: Response, events: &mpsc::Sender<Event>) -> 
 
 fn car_fault(fault: CarFault) -> Ending {
     let fault = match fault {
-        CarFault::Block {
-            cid,
-            source: BlockFault::Mismatch { .. },
-            ..
-        } => GatewayFault::Lie { block: cid },
+        CarFault::Block { cid, source, .. } if matches!(*source, BlockFault::Mismatch { .. }) => {
+            GatewayFault::Lie { block: cid }
+        }
         CarFault::Version { .. } => return Ending::NoCar,
         // A gateway that lacks a block, or is cut off, can only end like this.
         CarFault::Truncated { .. } => GatewayFault::Broken("its answer was cut off".to_owned()),
