@@ -8,9 +8,9 @@ use thiserror::Error;
 /// Requests to one gateway at once.
 const PER_GATEWAY: usize = 4;
 /// Failures in a row after which a gateway is given up.
-const STRIKES: u32 = 3;
+const STRIKES: u32 = 4;
 /// Pause after the first failure; twice as long after each further one, milliseconds.
-const PAUSE_MS: u64 = 250;
+const PAUSE_MS: u64 = 500;
 /// The longest pause that a gateway may ask for, milliseconds.
 const MAX_PAUSE_MS: u64 = 30_000;
 /// Things that gateways lack, remembered over all gateways. Who lacks more is asked no more.
@@ -109,21 +109,33 @@ impl Gateways {
         });
         let mut choice = Choice::Nobody;
         let mut best = None;
+        let mut is_any_quick = false;
         for (index, state) in left {
             choice = Choice::Later;
+            is_any_quick |= !state.is_slow && state.strikes == 0;
             let rank = (state.is_slow, state.strikes, index);
             let is_free = state.asks < PER_GATEWAY && state.wait_until_ms <= now_ms;
             if is_free && best.is_none_or(|best| rank < best) {
                 best = Some(rank);
             }
         }
-        best.map_or(choice, |(_, _, index)| Choice::Now(index))
+        match best {
+            // A quick one that is busy now has done it before a slow one has.
+            Some((true, _, _)) if is_any_quick => Choice::Later,
+            Some((_, _, index)) => Choice::Now(index),
+            None => choice,
+        }
     }
 
-    /// Whether another gateway that isn't slow could be asked instead.
-    pub(super) fn has_better(&self, than: usize, cid: &Cid, now_ms: u64) -> bool {
-        matches!(self.choose(cid, now_ms), Choice::Now(other)
-            if other != than && !self.states[other].is_slow && self.states[other].strikes == 0)
+    /// Whether another gateway, with which nothing is wrong, could be asked instead.
+    pub(super) fn has_better(&self, than: usize, cid: &Cid) -> bool {
+        let others = self.states.iter().enumerate();
+        others
+            .filter(|(index, _)| *index != than && !self.lacked.contains(&(*index, *cid)))
+            .any(|(_, state)| {
+                let is_well = !state.is_banned && !state.is_gone && !state.is_slow;
+                is_well && state.strikes == 0 && state.asks < PER_GATEWAY
+            })
     }
 
     /// Why nobody is left for a block.
@@ -186,11 +198,12 @@ impl Gateways {
         }
     }
 
-    /// It did something wrong.
+    /// It did something wrong, perhaps after something of the answer had come.
     pub(super) fn blame(
         &mut self,
         index: usize,
         fault: &GatewayFault,
+        has_come: bool,
         pause_ms: Option<u64>,
         now_ms: u64,
     ) {
@@ -203,7 +216,12 @@ impl Gateways {
             state.is_slow = true;
             return;
         }
-        state.strikes += 1;
+        if has_come {
+            state.strikes = 1;
+        } else if state.wait_until_ms <= now_ms {
+            // What fails at the same time fails for the same reason.
+            state.strikes += 1;
+        }
         state.is_gone = state.strikes >= STRIKES;
         let doubled = PAUSE_MS << state.strikes.saturating_sub(1).min(10);
         let pause_ms = pause_ms.unwrap_or(doubled).min(MAX_PAUSE_MS);

@@ -329,7 +329,9 @@ impl Plan {
             Ending::Whole | Ending::Lacking => self.gateways.lacks(gateway, cid),
             Ending::NoCar => self.gateways.no_car(gateway),
             Ending::Fault(fault, pause_ms) => {
-                self.gateways.blame(gateway, &fault, pause_ms, now_ms);
+                let has_come = running.has_come;
+                self.gateways
+                    .blame(gateway, &fault, has_come, pause_ms, now_ms);
                 self.report(gateway, cid, fault);
             }
         }
@@ -347,9 +349,7 @@ impl Plan {
                 late.push((*id, GatewayFault::Stalled));
             } else if now_ms.saturating_sub(running.window_ms) >= WINDOW_MS {
                 let Ask { gateway, cid, .. } = running.ask;
-                if running.window_bytes < SLOW_BYTES
-                    && self.gateways.has_better(gateway, &cid, now_ms)
-                {
+                if running.window_bytes < SLOW_BYTES && self.gateways.has_better(gateway, &cid) {
                     late.push((*id, GatewayFault::Slow));
                 }
                 running.window_ms = now_ms;
