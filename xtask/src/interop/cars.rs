@@ -83,14 +83,19 @@ pub fn thread_there(stage: &Stage) -> Result<String> {
     node.json(&["export", arg(&car)?, &thread])?;
     repo.run(&["dag", "import", "--pin-roots=false", arg(&car)?])?;
 
-    let shown = repo.run(&["dag", "get", &thread])?;
-    let entry: Value = serde_json::from_str(&shown)?;
-    ensure!(entry.is_object(), "Kubo shows the entry as {shown}");
-    let there = repo.run(&["dag", "get", "--output-codec=dag-cbor", &thread])?;
-    ensure!(!there.is_empty(), "Kubo has no bytes of the entry");
+    // an entry is its header and its signature
+    let shown: Value = serde_json::from_str(&repo.run(&["dag", "get", &thread])?)?;
+    ensure!(shown[0]["n"] == "post", "Kubo shows the entry as {shown}");
+    let served = node.reader()?.get(&format!("/ipfs/{thread}?format=raw"))?;
+    repo.write(&["block", "get", &thread], &read)?;
+    ensure!(
+        served.status == 200 && served.body == fs::read(&read)?,
+        "/ipfs/{thread}?format=raw answers {} with another block",
+        served.status
+    );
     repo.write(&["cat", &cid], &read)?;
     same_bytes(&file, &read)?;
-    Ok(format!("entry {thread} as {} bytes of JSON", shown.len()))
+    Ok(format!("entry of {} bytes, file", served.body.len()))
 }
 
 /// A file of Kubo's, exported there, imported and read here.
