@@ -16,6 +16,7 @@ use std::{
 use blocks::{Blobs, BlobsOptions, Fetcher, Provider, ProviderLimits, ProviderService, Quota};
 use database::Database;
 use gateway::{gate::Gate, metrics::Metrics};
+use gossip::net::{Driver, Handle, Options, SyncProtocol};
 use iroh::protocol::Router;
 use iroh_gossip::net::Gossip;
 use model::{BlobId, IdentityId, RelayHint, SecretKey, limits};
@@ -148,34 +149,15 @@ impl Node {
         let (cancel, cancel_requests) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let failed = CancellationToken::new();
-        let watch = |name, cancel: &CancellationToken| Watch {
-            name,
+        let parts = |cancel: &CancellationToken| Background {
+            tasks: tasks.clone(),
             cancel: cancel.clone(),
             failed: failed.clone(),
         };
-        let serving = cancel
-            .clone()
-            .run_until_cancelled_owned(provider_service.run());
-        tasks.spawn(watch("exchange", &cancel).over(driver.run(cancel.clone())));
-        tasks.spawn(watch("provider", &cancel).over(async {
-            serving.await;
-        }));
-        let following = flow::follow::run(Arc::clone(&core), cancel.clone());
-        tasks.spawn(watch("follow", &cancel).over(following));
-        let fetching = flow::fetch::run(Arc::clone(&core), cancel.clone());
-        tasks.spawn(watch("fetch", &cancel).over(fetching));
-        let naming = flow::name::run(Arc::clone(&core), cancel.clone());
-        tasks.spawn(watch("naming", &cancel).over(naming));
-        let keeping = upkeep::run(Arc::clone(&core), cancel.clone());
-        tasks.spawn(watch("upkeep", &cancel).over(keeping));
-        let requests = port::serve(
-            web.listener,
-            relay,
-            app,
-            web.certificate,
-            cancel_requests.clone(),
-        );
-        let requests = tasks.spawn(watch("web server", &cancel_requests).over(requests));
+        parts(&cancel).run(&core, driver, provider_service);
+        let stopped = cancel_requests.clone();
+        let requests = port::serve(web.listener, relay, app, web.certificate, stopped);
+        let requests = parts(&cancel_requests).part("web server", requests);
         tasks.close();
         core.folder.announce(&Running {
             url: local_url,
@@ -287,24 +269,43 @@ impl Node {
     }
 }
 
-/// Notices when a task ends by itself: a panic in one part must not leave half a node running.
-struct Watch {
-    name: &'static str,
+/// The parts that run until `cancel`.
+struct Background {
+    tasks: TaskTracker,
     cancel: CancellationToken,
     failed: CancellationToken,
 }
 
-impl Watch {
-    async fn over(self, task: impl Future<Output = ()> + Send + 'static) {
-        let ended = tokio::spawn(task).await;
-        if !self.cancel.is_cancelled() {
-            tracing::error!(
-                part = self.name,
-                ?ended,
-                "a part of the node ended; stopping"
-            );
-            self.failed.cancel();
-        }
+impl Background {
+    /// Runs what goes on besides requests.
+    fn run(&self, core: &Arc<Core>, driver: Driver, provider: ProviderService) {
+        let cancel = || self.cancel.clone();
+        self.part("exchange", driver.run(cancel()));
+        let serving = cancel().run_until_cancelled_owned(provider.run());
+        self.part("provider", async {
+            serving.await;
+        });
+        self.part("follow", flow::follow::run(Arc::clone(core), cancel()));
+        self.part("fetch", flow::fetch::run(Arc::clone(core), cancel()));
+        self.part("naming", flow::name::run(Arc::clone(core), cancel()));
+        self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
+    }
+
+    /// Runs one part, and notices when it ends by itself: a panic in one part must not leave half
+    /// a node running.
+    fn part(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let (cancel, failed) = (self.cancel.clone(), self.failed.clone());
+        self.tasks.spawn(async move {
+            let ended = tokio::spawn(task).await;
+            if !cancel.is_cancelled() {
+                tracing::error!(part = name, ?ended, "a part of the node ended; stopping");
+                failed.cancel();
+            }
+        })
     }
 }
 
@@ -372,7 +373,7 @@ struct Parts {
 struct Assembled {
     core: Arc<Core>,
     router: Router,
-    driver: gossip::net::Driver,
+    driver: Driver,
     provider_service: ProviderService,
 }
 
@@ -394,6 +395,27 @@ async fn open_blobs(
     Blobs::open(&folder.blobs(), options).await
 }
 
+/// Gossip, and the exchange of entries over it.
+fn exchange(
+    network: &Network,
+    ledger: &Arc<Ledger>,
+    live_topics: usize,
+) -> (Gossip, Driver, Handle, SyncProtocol) {
+    let message_bytes = limits::GOSSIP_BYTES + 96;
+    let gossip = Gossip::builder().max_message_size(message_bytes);
+    let gossip = gossip.spawn(network.endpoint.clone());
+    let (driver, handle, sync) = Driver::new(
+        network.endpoint.clone(),
+        gossip.clone(),
+        Arc::clone(ledger) as Arc<dyn gossip::Replica>,
+        Options {
+            seed: now_ms(),
+            live_topics,
+        },
+    );
+    (gossip, driver, handle, sync)
+}
+
 async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let Parts {
         config,
@@ -411,19 +433,8 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let (serving, provider_service, provider) =
         Provider::new(&blobs, may_have, ProviderLimits::default());
-    let message_bytes = limits::GOSSIP_BYTES + 96;
-    let gossip = Gossip::builder().max_message_size(message_bytes);
-    let gossip = gossip.spawn(network.endpoint.clone());
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
-    let (driver, handle, sync) = gossip::net::Driver::new(
-        network.endpoint.clone(),
-        gossip.clone(),
-        Arc::clone(&ledger) as Arc<dyn gossip::Replica>,
-        gossip::net::Options {
-            seed: now_ms(),
-            live_topics: config.gossip.max_topics,
-        },
-    );
+    let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
     let router = Router::builder(network.endpoint.clone())
         .accept(blocks::ALPN, serving)
         .accept(iroh_gossip::ALPN, gossip)

@@ -3,7 +3,7 @@
 use axum::{body::Body, http::Request};
 
 use super::{App, ORIGIN, TOKEN, bearer, get, request, write};
-use crate::{ClientAddr, node::Viewer};
+use crate::{ClientAddr, OverTls, node::Viewer};
 
 async fn sign_in(app: &App) -> String {
     let answer = app
@@ -103,6 +103,17 @@ async fn cookies_are_secure_where_the_world_comes_by_tls() {
         (by_host(local, "http", "10.0.0.1"), false),
     ];
     for (request, secure) in table {
+        let answer = app.send(request).await;
+        assert_eq!(answer.header("set-cookie").contains("; Secure"), secure);
+    }
+    // TLS that ends here; a proxy that is believed knows better how the world came.
+    for (proto, ip, secure) in [
+        ("http", "192.0.2.1", true),
+        ("http", "10.0.0.1", false),
+        ("https", "10.0.0.1", true),
+    ] {
+        let mut request = by_host(local, proto, ip);
+        request.extensions_mut().insert(OverTls);
         let answer = app.send(request).await;
         assert_eq!(answer.header("set-cookie").contains("; Secure"), secure);
     }
