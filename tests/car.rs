@@ -170,7 +170,7 @@ fn files_that_are_no_cars_are_refused() -> Result<()> {
         let file = scene.path(name);
         fs::write(&file, bytes)?;
         let said = a.run(&["import", path_text(&file)?])?;
-        ended(&said, 4, &[name]).with_context(|| format!("{name}"))?;
+        ended(&said, 4, &[name]).context(name)?;
     }
     ended(&a.run(&["import", "/no/such/file.car"])?, 3, &[])?;
     ended(&a.run(&["import", path_text(&scene.path(""))?])?, 2, &[])?;
@@ -221,4 +221,48 @@ fn a_car_that_lies_keeps_the_blocks_before_the_lie() -> Result<()> {
     );
     ensure!(bytes_of(&node, &ipfs)? == bytes, "the whole file after all");
     verified(&node)
+}
+
+#[test]
+fn several_dags_go_into_one_car_and_blocks_without_a_root_stay_too() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let (large, small) = (scene.file("large.bin", 3 << 20)?, scene.file("small", 900)?);
+    let added = a.json(&["add", path_text(&large)?, path_text(&small)?])?;
+    let (large_ipfs, small_blob) = (text(&added[0], "ipfs")?, text(&added[1], "blob")?);
+    let car = scene.path("both.car");
+    let said = a.json(&["export", path_text(&car)?, &large_ipfs, &small_blob])?;
+    ensure!(
+        said["roots"] == json!([large_ipfs, small_blob]) && said["blocks"] == 5,
+        "{said}"
+    );
+    let b = scene.node("b")?;
+    b.json(&["import", path_text(&car)?])?;
+    ensure!(
+        bytes_of(&b, &large_ipfs)? == fs::read(&large)?,
+        "the large one"
+    );
+    ensure!(
+        bytes_of(&b, &small_blob)? == fs::read(&small)?,
+        "the small one"
+    );
+
+    let blocks: Vec<_> = [&b"one"[..], b"two"]
+        .into_iter()
+        .map(|bytes| Ok((name(RAW, bytes)?, bytes.to_vec())))
+        .collect::<Result<_>>()?;
+    let header = serde_ipld_dagcbor::to_vec(&json!({"roots": [], "version": 1}))?;
+    let header = [varint(header.len()), header].concat();
+    let rootless = scene.path("rootless.car");
+    let loose = Car { header, blocks };
+    fs::write(&rootless, loose.bytes())?;
+    let imported = b.json(&["import", path_text(&rootless)?])?;
+    ensure!(
+        imported[0]["blocks"] == 2 && imported[0]["roots"] == json!([]),
+        "{imported}"
+    );
+    for (cid, bytes) in &loose.blocks {
+        ensure!(bytes_of(&b, &cid.to_string())? == *bytes, "{cid}");
+    }
+    verified(&b)
 }

@@ -69,9 +69,8 @@ fn text(path: &Path, told: &CarImported) -> String {
             count(told.whole_files, "file", "files"),
         )),
         CarKind::Car => text.push_str(&format!(
-            "{}, {}, verified",
-            count(told.blocks, "block", "blocks"),
-            count(told.whole_files, "file", "files"),
+            "{}, verified",
+            count(told.blocks, "block", "blocks")
         )),
     }
     for root in told.roots.iter().filter(|_| told.kind == CarKind::Car) {
