@@ -74,6 +74,7 @@ pub(super) fn files(
         return Ok(files);
     }
     let made = make(names, now_ms)?;
+    tracing::info!(file = %files.chain.display(), "a self-signed certificate is made");
     // A chain without its key is never left behind: it would be taken for damaged, and made anew.
     folder.write_whole(KEY, made.key.as_bytes())?;
     folder.write_whole(CHAIN, made.chain.as_bytes())?;
