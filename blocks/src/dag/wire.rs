@@ -194,9 +194,11 @@ mod tests {
             bytes.pop();
             assert!(Fields::new(&bytes, 0).number().is_err(), "{number}");
         }
-        for too_long in [[0xff; 10], [0xff; 10]] {
+        for last in [2, 0x7f, 0x80, 0xff] {
+            let mut too_long = [0xff; 10];
+            too_long[9] = last;
             let fault = PbFault::VarintTooLong { at: 7 };
-            assert_eq!(Fields::new(&too_long, 7).number(), Err(fault));
+            assert_eq!(Fields::new(&too_long, 7).number(), Err(fault), "{last}");
         }
     }
 }
