@@ -33,7 +33,7 @@ impl Stage {
         small: bool,
     ) -> Result<Self> {
         ensure!(datt.is_file(), "{} is not there", datt.display());
-        let scratch = scratch.join(format!("run-{}", std::process::id()));
+        let scratch = std::path::absolute(scratch)?.join(format!("run-{}", std::process::id()));
         fs::create_dir_all(&scratch)?;
         Ok(Self {
             datt,
