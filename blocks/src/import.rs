@@ -1,10 +1,10 @@
 //! Bytes into the store: from a file, from a stream, from memory. Read once for all their names, in
 //! constant memory, charged to the quota before anything is written.
 //!
-//! Each piece goes both to the store, which copies and then hashes it (BLAKE3), and to the threads
-//! that name leaves (SHA-256). So the names are of the same bytes, whatever becomes of the source.
+//! Bytes go both to the store, which copies and then hashes them (BLAKE3), and to the threads that
+//! name leaves (SHA-256). All names are of the same bytes, whatever becomes of the source: a
+//! stream's pieces are shared, a file's names count if its BLAKE3 is that of the copy.
 
-mod file;
 mod pump;
 
 use std::{
@@ -14,17 +14,23 @@ use std::{
 
 use bytes::Bytes;
 use cid::Cid;
-use iroh_blobs::api::{TempTag, blobs::AddProgressItem};
+use iroh_blobs::{
+    BlobFormat,
+    api::{
+        TempTag,
+        blobs::{AddPathOptions, AddProgressItem, ImportMode},
+    },
+};
 use model::BlobId;
 use n0_future::{Stream, StreamExt};
 use thiserror::Error;
 
-use self::{file::FilePieces, pump::Pump};
+use self::pump::Pump;
 use crate::{
-    Keep, ProgressSender, QuotaError, Stage, StoreError,
+    Keep, ProgressSender, QuotaError, ReadError, Stage, StoreError,
     files::Write,
     id,
-    index::{Names, REWRITE_BYTES, names_bytes},
+    index::{Names, REWRITE_BYTES, name_file, names_bytes},
     ledger::Look,
     progress::report,
     quota::{Reservation, stored_bytes},
@@ -86,7 +92,8 @@ pub enum ImportError {
 }
 
 impl Blobs {
-    /// Imports a file: the store makes its own copy.
+    /// Imports a file. The store makes its own copy (a reflink where the file system can), and
+    /// hashes it while the file is read for its names.
     ///
     /// # Errors
     /// Over quota before anything is written; else when the file or the store fails.
@@ -100,16 +107,37 @@ impl Blobs {
             path: path.to_owned(),
             source,
         };
+        let path = path.canonicalize().map_err(failed)?;
         let metadata = path.metadata().map_err(failed)?;
         if !metadata.is_file() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
             return Err(failed(source));
         }
-        let said_bytes = Some(metadata.len());
-        let room = self.room(said_bytes).await?;
-        let pieces = FilePieces::of(path).map_err(failed)?;
-        let pieces = pieces.map(|piece| piece.map_err(failed));
-        self.import(pieces, room, said_bytes, u64::MAX, keep, progress)
+        let said_bytes = metadata.len();
+        let room = self.room(Some(said_bytes)).await?;
+        let write = self.writes().begin();
+        let adding = self.store().add_path_with_opts(AddPathOptions {
+            path: path.clone(),
+            format: BlobFormat::Raw,
+            mode: ImportMode::Copy,
+        });
+        let adding = adding.stream().await;
+        let naming = async { Ok(name_file(path, said_bytes).await.ok()) };
+        let done = tokio::try_join!(watch(adding, Some(said_bytes), progress), naming);
+        let ((guard, size_bytes), named) = match done {
+            Ok(done) => done,
+            Err(error) => return self.failed(write, room, error).await,
+        };
+        // What was read and what was copied differ if the file changed meanwhile.
+        let blob = id(guard.hash());
+        let names = match named {
+            Some((found, names)) if found == blob => names,
+            _ => match self.name_held(blob).await {
+                Ok(names) => names,
+                Err(error) => return self.failed(write, room, unread(error)).await,
+            },
+        };
+        self.finish(guard, size_bytes, names, keep, room, write)
             .await
     }
 
@@ -256,6 +284,17 @@ impl Blobs {
 /// What a blob of this size and its names take on disk.
 fn kept_bytes(size_bytes: u64) -> u64 {
     stored_bytes(size_bytes).saturating_add(names_bytes(size_bytes))
+}
+
+/// Why an import failed whose copy could not be read back.
+fn unread(error: ReadError) -> ImportError {
+    match error {
+        ReadError::Denied(blob) => ImportError::Denied(blob),
+        ReadError::Store(error) => error.into(),
+        ReadError::NotHeld(_) | ReadError::Changed(_) => {
+            StoreError::new("read its copy back", io::Error::other(error)).into()
+        }
+    }
 }
 
 /// Follows an import to its end.

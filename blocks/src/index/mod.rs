@@ -9,6 +9,7 @@ mod check;
 mod convert;
 mod database;
 mod error;
+mod file;
 mod finish;
 mod handle;
 mod held;
@@ -27,6 +28,7 @@ pub use error::IntakeError;
 pub use intake::{Intake, Taken};
 
 pub(crate) use database::{Index, on_thread};
+pub(crate) use file::name_file;
 pub(crate) use handle::Handles;
 pub(crate) use namer::{Namer, Names};
 pub(crate) use naming::{REWRITE_BYTES, names_bytes};

@@ -1,13 +1,14 @@
 //! Names of blobs: recorded with each import, computed for what came otherwise, forgotten with the
 //! blob.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
 use model::BlobId;
 
 use super::{
     FileAt,
-    database::{Fault, on_thread},
+    database::Fault,
+    file::name_file,
     namer::{Namer, Names},
     tables::{self, NAMES, Owner, Part, Place, Writing, name, named},
 };
@@ -54,22 +55,30 @@ impl Blobs {
             return Ok(root);
         }
         let _guard = self.guard(blob).await?;
-        let source = self.source(blob).await?;
-        let bytes = names_bytes(source.size_bytes());
-        let room = self.reserve(bytes + REWRITE_BYTES).await?;
-        let names = match source {
-            BlobSource::Bytes(bytes) => self.name_bytes(bytes).await?,
-            BlobSource::File { path, size_bytes } => {
-                let names = self.name_file(path, size_bytes).await?;
-                // The file must be the blob still when all of it was read.
-                self.source(blob).await?;
-                names
-            }
+        let BlobStatus::Complete { size_bytes } = self.status(blob).await? else {
+            return Err(ReadError::NotHeld(blob));
         };
+        let bytes = names_bytes(size_bytes);
+        let room = self.reserve(bytes + REWRITE_BYTES).await?;
+        let names = self.name_held(blob).await?;
         let root = names.root.cid;
         self.record_names(blob, names).await?;
         room.commit(bytes);
         Ok(root)
+    }
+
+    /// Names of a blob that is held in full, from its bytes.
+    pub(crate) async fn name_held(&self, blob: BlobId) -> Result<Names, ReadError> {
+        match self.source(blob).await? {
+            BlobSource::Bytes(bytes) => Ok(self.name_bytes(bytes).await?),
+            BlobSource::File { path, size_bytes } => {
+                let (found, names) = name_file(path, size_bytes).await?;
+                if found != blob {
+                    return Err(ReadError::Changed(blob));
+                }
+                Ok(names)
+            }
+        }
     }
 
     /// Blobs that are held in full and have no UnixFS root yet, at most so many.
@@ -107,29 +116,6 @@ impl Blobs {
         for at in (0..bytes.len()).step_by(LEAF_BYTES) {
             let end = bytes.len().min(at + LEAF_BYTES);
             namer.leaf(bytes.slice(at..end)).await?;
-        }
-        namer.finish().await
-    }
-
-    async fn name_file(
-        &self,
-        path: std::path::PathBuf,
-        size_bytes: u64,
-    ) -> Result<Names, StoreError> {
-        let failed = |error| StoreError::new("read a blob to name it", error);
-        let mut namer = Namer::default();
-        let mut file = std::fs::File::open(path).map_err(failed)?;
-        let mut left = size_bytes;
-        while left > 0 {
-            let len = usize::try_from(left).map_or(LEAF_BYTES, |left| left.min(LEAF_BYTES));
-            let read = on_thread(move || {
-                let mut leaf = BytesMut::zeroed(len);
-                std::io::Read::read_exact(&mut file, &mut leaf).map_err(failed)?;
-                Ok((file, leaf.freeze()))
-            });
-            let (again, leaf) = read.await?;
-            namer.leaf(leaf).await?;
-            (file, left) = (again, left - len as u64);
         }
         namer.finish().await
     }

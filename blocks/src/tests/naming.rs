@@ -268,3 +268,36 @@ async fn an_import_without_room_for_its_names_is_refused() {
     let status = blobs.status(BlobId::of(&noise("names", size))).await;
     assert_eq!(status.unwrap(), BlobStatus::Missing);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_changes_meanwhile_has_the_names_of_what_was_kept() {
+    use std::os::unix::fs::FileExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let path = dir.path().join("file");
+    std::fs::write(&path, noise("changing", 5 * MIB)).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let is_over = std::sync::Arc::new(AtomicBool::new(false));
+    let seen = is_over.clone();
+    let changing = std::thread::spawn(move || {
+        for n in 0u64.. {
+            if seen.load(Ordering::Relaxed) {
+                return;
+            }
+            for at in 0..5 {
+                let at = (at << 20) + n % 1000;
+                file.write_all_at(&n.to_le_bytes(), at).unwrap();
+            }
+        }
+    });
+    for _ in 0..5 {
+        let imported = blobs.import_path(&path, &Keep::Cache, &unwatched()).await;
+        let imported = imported.unwrap();
+        let bytes = walk(&blobs, imported.unixfs).await.concat();
+        assert_eq!(BlobId::of(&bytes), imported.blob);
+        assert_eq!(names(&bytes.into()).1, imported.unixfs);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    changing.join().unwrap();
+}
