@@ -176,8 +176,8 @@ pub trait Node: Send + Sync + 'static {
     /// The dag-cbor block with this CID, as received: an entry, or the payload of one.
     fn block(&self, viewer: Viewer, cid: EntryId) -> Reply<'_, Bytes>;
 
-    /// Follows a path below an IPFS root. With `local_only` nothing is asked of others. A block that
-    /// isn't held is [`NodeError::NotHeld`], a name that doesn't exist [`NodeError::NotFound`].
+    /// Follows a path below an IPFS root. With `local_only` nothing is asked of others. What isn't
+    /// held, and a name that doesn't exist, is [`NodeError::NotFound`] or [`NodeError::NotHeld`].
     fn ipfs_resolve(
         &self,
         viewer: Viewer,
@@ -208,11 +208,7 @@ pub trait Node: Send + Sync + 'static {
 
     /// `POST /api/v1/ipfs/{cid}/fetch`: reads from trustless gateways what a path from a root names;
     /// the last item is `Done`. Dropping the stream leaves what was verified in place.
-    fn retrieve(
-        &self,
-        root: Cid,
-        request: RetrieveRequest,
-    ) -> Reply<'_, Items<RetrieveProgress>>;
+    fn retrieve(&self, root: Cid, request: RetrieveRequest) -> Reply<'_, Items<RetrieveProgress>>;
 
     /// `GET /api/v1/denylist`.
     fn denied(&self) -> Reply<'_, Denied>;

@@ -98,7 +98,8 @@ impl Asked<'_> {
     }
 
     /// What the node said, as this request's answer. What is missing under a name of datt may be
-    /// looked for at peers and has its own status; under other names it isn't there.
+    /// looked for at peers and has its own status; under other names it isn't there. Who takes only
+    /// what is cached hears the same of a name that doesn't exist.
     pub fn failure(&self, error: NodeError) -> Failure {
         let is_missing = matches!(error, NodeError::NotHeld { .. } | NodeError::NotFound(_));
         let is_own = self.own_blob().is_some() || self.own_block().is_some();
