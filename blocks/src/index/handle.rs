@@ -63,9 +63,12 @@ fn block_len(part: &Part) -> io::Result<usize> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a part larger than a block"))
 }
 
+/// Longest unused first.
+type Open = VecDeque<(BlobId, Arc<Handle>)>;
+
 /// The files that are open.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Handles(Arc<Mutex<VecDeque<(BlobId, Arc<Handle>)>>>);
+pub(crate) struct Handles(Arc<Mutex<Open>>);
 
 impl Handles {
     /// A blob's file, if it is open.
@@ -97,7 +100,7 @@ impl Handles {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(BlobId, Arc<Handle>)>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         // Every change is whole by itself.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

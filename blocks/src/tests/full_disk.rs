@@ -10,8 +10,10 @@ use n0_future::stream;
 
 use super::{network::Node, noise, read};
 use crate::{
-    BlobStatus, Blobs, BlobsOptions, FetchError, FetchOptions, ImportError, Keep, Quota,
-    QuotaError, StoreError, unwatched,
+    BlobStatus, Blobs, BlobsOptions, FetchError, FetchOptions, ImportError, IntakeError, Keep,
+    Quota, QuotaError, StoreError,
+    dag::{codec, name_of, verify},
+    unwatched,
 };
 
 struct Tmpfs(PathBuf);
@@ -150,4 +152,49 @@ async fn a_disk_that_fills_up_during_a_fetch_is_named_and_the_store_goes_on() {
     blobs.shutdown().await.unwrap();
     endpoint.close().await;
     giver.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_during_an_intake_is_named_and_the_store_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(dir.path().join("disk"), "size=16m") else {
+        return;
+    };
+    let blobs = open_unwarned(&disk.0).await;
+    for (size, most) in [(1 << 20, 40), (30_000, 2000)] {
+        let root = name_of(codec::RAW, &noise("root", size));
+        let mut intake = blobs.intake(root).await.unwrap();
+        let mut kept = Vec::new();
+        let mut full = None;
+        for n in 0..most {
+            let bytes = noise(&format!("block {n}"), size);
+            let cid = name_of(codec::RAW, &bytes);
+            let taken = async {
+                intake.put(&cid, bytes).await?;
+                intake.flush().await
+            };
+            match taken.await {
+                Ok(()) => kept.push(cid),
+                Err(error) => {
+                    full = Some(error);
+                    break;
+                }
+            }
+        }
+        assert!(
+            matches!(full, Some(IntakeError::Store(StoreError::DiskFull { .. }))),
+            "{full:?}"
+        );
+        assert!(!kept.is_empty());
+        for cid in &kept {
+            verify(cid, &blobs.block(cid).await.unwrap()).unwrap();
+        }
+        drop(intake);
+        assert!(blobs.remove_dag(&root).await.unwrap());
+        let small = noise("after", 100);
+        let cid = name_of(codec::RAW, &small);
+        blobs.put_block(&cid, small).await.unwrap();
+        assert!(blobs.has_block(&cid).await.unwrap());
+    }
+    blobs.shutdown().await.unwrap();
 }
