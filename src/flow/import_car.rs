@@ -4,7 +4,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use blocks::{
-    Intake, IntakeError,
+    Intake, IntakeError, Keep,
     dag::{self, CarDecoder, CarItem},
 };
 use bytes::Bytes;
@@ -13,13 +13,20 @@ use gateway::{
     api::types::{CarImported, CarKind, CarProgress, FileImported},
     node::NodeError,
 };
+use model::BlobId;
 use tokio::{fs::File, io::AsyncReadExt, sync::mpsc};
 
 use super::capsule::{
     self,
     take::{TakeError, Taking},
 };
-use crate::{core::Core, service::car::intake_error};
+use crate::{
+    core::Core,
+    service::{
+        blobs::{ADDED, import_error},
+        car::intake_error,
+    },
+};
 
 /// Bytes read at once.
 const STEP_BYTES: usize = 1 << 20;
@@ -248,19 +255,33 @@ async fn import_blocks(
     if let Shelf::Dag(intake) = shelf {
         let taken = intake.finish(roots).await.map_err(failed)?;
         told.missing_blocks = taken.missing;
-        told.whole_files = taken.files.len() as u64;
-        told.files = taken
-            .files
-            .into_iter()
-            .take(TOLD)
-            .map(|(cid, blob, size_bytes)| FileImported {
+        for (cid, blob, size_bytes) in taken.files {
+            let file = FileImported {
                 ipfs: cid.to_string(),
                 blob: blob.to_string(),
                 size_bytes,
-            })
-            .collect();
+            };
+            tell_file(&mut told, file);
+        }
     }
     Ok(told)
+}
+
+async fn blob(core: &Core, name: &str, bytes: Bytes) -> Result<FileImported, NodeError> {
+    let imported = core.blobs.import_bytes(bytes, &Keep::pin(ADDED)).await;
+    let imported = imported.map_err(|error| import_error(name, error))?;
+    Ok(FileImported {
+        ipfs: imported.unixfs.to_string(),
+        blob: imported.blob.to_string(),
+        size_bytes: imported.size_bytes,
+    })
+}
+
+fn tell_file(told: &mut CarImported, file: FileImported) {
+    told.whole_files += 1;
+    if told.files.len() < TOLD {
+        told.files.push(file);
+    }
 }
 
 /// Takes all blocks in; the last of them may not be on disk yet.
@@ -281,7 +302,14 @@ async fn shelve(
                 told.notes.push(note);
             }
         } else if dag::inline(&cid).is_none() {
-            shelf.put(&cid, bytes).await.map_err(failed)?;
+            // A blob's own name: it is kept as the blob that it is.
+            match BlobId::try_from(&cid) {
+                Ok(_) => {
+                    let file = blob(core, &name, bytes).await?;
+                    tell_file(told, file);
+                }
+                Err(_) => shelf.put(&cid, bytes).await.map_err(failed)?,
+            }
             told.blocks += 1;
         }
         next = car.block().await?;
