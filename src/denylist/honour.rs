@@ -9,7 +9,7 @@ use gateway::node::NodeError;
 use model::BlobId;
 
 use super::{Denial, twins::blob_of};
-use crate::core::Core;
+use crate::{core::Core, flow};
 
 /// The denial as who asked is told it.
 pub fn refusal(id: impl ToString, denial: Denial) -> NodeError {
@@ -45,7 +45,14 @@ pub async fn denial_of_blob(core: &Core, blob: BlobId) -> Result<Option<Denial>,
     if let Some(denial) = core.denylist.check_blob(blob) {
         return Ok(Some(denial));
     }
-    let root = core.blobs.unixfs(blob).await?;
+    let mut root = core.blobs.unixfs(blob).await?;
+    if root.is_none() && flow::fetch::is_held(core, blob).await {
+        // Nobody reads what came from peers before it is known by all its names.
+        match core.blobs.name(blob).await {
+            Ok(named) => root = Some(named),
+            Err(error) => tracing::warn!(%blob, %error, "cannot compute an IPFS name"),
+        }
+    }
     Ok(root.and_then(|root| core.denylist.check(&root, &[])))
 }
 

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use cid::Cid;
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     redirect::Policy,
 };
 use thiserror::Error;
@@ -135,9 +135,19 @@ impl Http {
         }
         match ask.form {
             Form::Raw => raw(ask, response, events).await,
+            // A sign-in page of some network on the way, or a gateway for people alone.
+            Form::Car if is_text(&response) => {
+                let what = "it sends a page instead of a CAR".to_owned();
+                Some(Ending::Fault(GatewayFault::Nonsense(what), None))
+            }
             Form::Car => car(ask, response, events).await,
         }
     }
+}
+
+fn is_text(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/"))
 }
 
 /// What an answer without bytes says; none for one with bytes.

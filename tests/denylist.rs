@@ -1,0 +1,215 @@
+//! What is denied is gone under every name, and stays away, whoever asks.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use cid::Cid;
+use cid::multibase::Base;
+use sha2::{Digest, Sha256};
+
+use crate::car::{ended, name, path_text};
+use crate::node::{Node, eventually};
+use crate::scene::{ARRIVES, Scene, board, holds, join, noise, shows, text, thread_with, verified};
+
+/// More than one leaf, so that the root is a node.
+const LENGTH: usize = (1 << 20) + 3;
+
+/// A file that a node has: blob, IPFS root, path.
+struct Given {
+    blob: String,
+    ipfs: String,
+    file: std::path::PathBuf,
+}
+
+fn give(scene: &Scene, node: &Node, file: &str) -> Result<Given> {
+    let file = scene.file(file, LENGTH)?;
+    let added = node.json(&["add", path_text(&file)?])?;
+    Ok(Given {
+        blob: text(&added[0], "blob")?,
+        ipfs: text(&added[0], "ipfs")?,
+        file,
+    })
+}
+
+/// The status of a read, after making sure that a refusal has none of the bytes.
+fn status(node: &Node, path: &str) -> Result<u16> {
+    let answer = node.reader()?.get(path)?;
+    ensure!(
+        answer.status == 200 || answer.body.len() < 20_000,
+        "{path}: {} with {} bytes",
+        answer.status,
+        answer.body.len()
+    );
+    Ok(answer.status)
+}
+
+/// Every way of asking for a file.
+fn ways(given: &Given) -> Result<Vec<String>> {
+    let root: Cid = given.ipfs.parse()?;
+    let v0 = Base::Base58Btc.encode(root.hash().to_bytes());
+    let base36 = root.to_string_of_base(Base::Base36Lower)?;
+    Ok(vec![
+        format!("/ipfs/{}", given.blob),
+        format!("/ipfs/{}", given.ipfs),
+        format!("/ipfs/{v0}"),
+        format!("/ipfs/{base36}"),
+        format!("/ipfs/{}?format=raw", given.ipfs),
+        format!("/ipfs/{}?format=car", given.ipfs),
+        format!("/ipfs/{}?format=car&dag-scope=block", v0),
+        format!("/blob/{}/outboard", given.blob),
+    ])
+}
+
+#[test]
+fn a_denied_file_is_gone_under_every_name_until_it_is_allowed_again() -> Result<()> {
+    let scene = Scene::new()?;
+    let mut a = scene.node("a")?;
+    for (name, by_blob) in [("one", false), ("two", true)] {
+        let given = give(&scene, &a, name)?;
+        for way in ways(&given)? {
+            ensure!(status(&a, &way)? == 200, "{way}");
+        }
+        let cid = if by_blob { &given.blob } else { &given.ipfs };
+        let said = a.run(&["deny", cid, "--reason", "by court: 100 %"])?;
+        ended(&said, 0, &["refused"])?;
+        for is_restarted in [false, true] {
+            if is_restarted {
+                a = a.kill()?.start()?;
+            }
+            for way in ways(&given)? {
+                ensure!(status(&a, &way)? == 410, "{way}");
+            }
+            let answer = a.reader()?.get(&format!("/ipfs/{cid}"))?;
+            ensure!(
+                answer.text().contains("by court: 100 %"),
+                "{}",
+                answer.text()
+            );
+        }
+        for cid in [&given.blob, &given.ipfs] {
+            ended(&a.run(&["get", cid])?, 3, &["denylist"])?;
+        }
+        let again = a.run(&["add", path_text(&given.file)?])?;
+        ensure!(again.code == 3, "it came back: {again:?}");
+        ended(&a.run(&["deny"])?, 0, &[cid, "by court", "own.deny"])?;
+        // Whichever name is allowed again.
+        let other = if by_blob { &given.ipfs } else { &given.blob };
+        ended(&a.run(&["deny", "--undo", other])?, 0, &["allowed"])?;
+        a.json(&["add", path_text(&given.file)?])?;
+        for way in ways(&given)? {
+            ensure!(status(&a, &way)? == 200, "{way} afterwards");
+        }
+    }
+    verified(&a)
+}
+
+#[test]
+fn lists_take_effect_and_are_taken_back_without_a_restart() -> Result<()> {
+    let scene = Scene::new()?;
+    let named = scene.path("named.deny");
+    fs::write(&named, "")?;
+    let setup = scene
+        .setup("a")
+        .env("DATT_IPFS_DENYLISTS", path_text(&named)?);
+    let a = setup.start()?;
+    let given = give(&scene, &a, "film")?;
+    let root: Cid = given.ipfs.parse()?;
+    let v0 = Base::Base58Btc.encode(root.hash().to_bytes());
+    let double = name(0x55, v0.as_bytes())?;
+    let modern = format!("//{}\n", Base::Base58Btc.encode(double.hash().to_bytes()));
+    let hex: String = Sha256::digest(format!("{root}/"))
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let in_folder = scene.path("a").join("denylists/list.deny");
+    for (file, rule) in [
+        (&named, format!("/ipfs/{v0}\n")),
+        (&in_folder, modern),
+        (&in_folder, format!("version: 1\n---\nnonsense\n//{hex}\n")),
+    ] {
+        for way in ways(&given)? {
+            ensure!(status(&a, &way)? == 200, "{way} before {rule}");
+        }
+        fs::write(file, &rule)?;
+        eventually("the rule", ARRIVES, || {
+            for way in ways(&given)? {
+                let status = status(&a, &way)?;
+                if status != 410 {
+                    bail!("{way}: {status} with {rule}");
+                }
+            }
+            Ok(Some(()))
+        })?;
+        fs::write(file, "# nothing\n")?;
+        eventually("the file again", ARRIVES, || {
+            let added = a.run(&["add", path_text(&given.file)?])?;
+            Ok((added.code == 0).then_some(()))
+        })?;
+    }
+    fs::write(&in_folder, "nonsense\n")?;
+    eventually("a warning", ARRIVES, || {
+        let said = a.json(&["status"])?.to_string();
+        Ok((said.contains("line 1") && said.contains("list.deny")).then_some(()))
+    })?;
+    verified(&a)
+}
+
+#[test]
+fn a_denied_path_is_refused_and_its_neighbour_is_not() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let album = scene.path("album");
+    fs::create_dir_all(album.join("bad"))?;
+    fs::write(album.join("bad/film 1.bin"), noise(LENGTH, 1))?;
+    fs::write(album.join("good.bin"), noise(LENGTH, 2))?;
+    let added = a.json(&["add", path_text(&album)?])?;
+    let root = text(&added[0], "ipfs")?;
+    let path = |path: &str| status(&a, &format!("/ipfs/{root}/{path}"));
+    ensure!(path("bad/film%201.bin")? == 200, "before");
+    let list = scene.path("a").join("denylists/paths.deny");
+    fs::write(&list, format!("/ipfs/{root}/bad/film%201*\n"))?;
+    eventually("the rule", ARRIVES, || {
+        Ok((path("bad/film%201.bin")? == 410).then_some(()))
+    })?;
+    ensure!(path("good.bin")? == 200, "the neighbour");
+    ensure!(path("bad/")? == 200, "the folder");
+    Ok(())
+}
+
+#[test]
+fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let files = [scene.file("one", LENGTH)?, scene.file("two", LENGTH)?];
+    let (root, blobs) = thread_with(&a, &board, "Films", &[&files[0], &files[1]])?;
+    let blob = |at: usize| blobs.get(at).context("a blob");
+    // b refuses one before it can come, a the other before b can have it.
+    ended(&b.run(&["deny", blob(0)?, "--reason", "not here"])?, 0, &[])?;
+    ended(&a.run(&["deny", blob(1)?])?, 0, &[])?;
+    join(&b, &board.ticket)?;
+    let thread = shows(&b, &root, 1)?;
+    ensure!(thread.to_string().contains("\"denied\":true"), "{thread}");
+    ended(&b.run(&["get", blob(0)?])?, 3, &["not here"])?;
+    ended(&b.run(&["get", blob(1)?])?, 3, &[])?;
+    for way in [
+        format!("/ipfs/{}", blob(0)?),
+        format!("/blob/{}/outboard", blob(0)?),
+    ] {
+        ensure!(status(&b, &way)? == 410, "{way}");
+    }
+    // What isn't denied goes its way.
+    let given = give(&scene, &a, "three")?;
+    ended(&b.run(&["get", &given.ipfs, "--gateway", &a.url])?, 0, &[])?;
+    let held = holds(&b, &given.blob);
+    held?;
+    // A gateway isn't even asked for what is denied.
+    let given = give(&scene, &a, "four")?;
+    ended(&b.run(&["deny", &given.ipfs])?, 0, &[])?;
+    let said = b.run(&["get", &given.ipfs, "--gateway", "http://127.0.0.1:1"])?;
+    ended(&said, 3, &["denylist"])?;
+    // Under its other name it comes, is recognised, and goes.
+    let said = b.run(&["get", &given.blob])?;
+    ensure!(said.code == 3, "{said:?}");
+    Ok(())
+}
