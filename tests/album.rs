@@ -99,6 +99,15 @@ fn a_folder_becomes_an_album_with_the_names_that_ipfs_gives_it() -> Result<()> {
         notes.contains(".hidden") && notes.contains("link was left out"),
         "{notes}"
     );
+    let pins = a.json(&["pins"])?;
+    let dags: Vec<_> = pins
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|pin| pin["kind"] == "dag")
+        .map(|pin| pin["id"].clone())
+        .collect();
+    ensure!(dags == [root.to_string()], "one album is one DAG: {pins}");
     let plain = a.run(&["add", path_text(&album.join("small.bin"))?])?;
     ended(&plain, 0, &[&file_dag(&small)?.0.to_string()])?;
 

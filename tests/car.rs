@@ -213,6 +213,12 @@ fn a_car_that_lies_keeps_the_blocks_before_the_lie() -> Result<()> {
             "other bytes of block {at}"
         );
     }
+    let half = scene.path("half.car");
+    let said = node.run(&["export", path_text(&half)?, &ipfs])?;
+    ensure!(
+        said.code != 0 && !half.exists(),
+        "a DAG with holes: {said:?}"
+    );
     let imported = node.json(&["import", path_text(&car)?])?;
     ensure!(imported[0]["missing_blocks"] == 0, "{imported}");
     ensure!(

@@ -179,7 +179,13 @@ async fn plain(core: &Arc<Core>, dags: Vec<(Cid, CarScope)>) -> Result<ByteStrea
             bytes: None,
             duplicates: false,
         };
-        cars.push(ipfs::car(core, Viewer::Owner, request).await?);
+        let car = ipfs::car(core, Viewer::Owner, request).await?;
+        let told = car.inspect(move |piece| {
+            if let Err(error) = piece {
+                tracing::warn!(%root, %error, "an export was broken off");
+            }
+        });
+        cars.push(told.boxed());
     }
     if roots.len() == 1 {
         return Ok(cars.pop().unwrap_or_else(|| stream::empty().boxed()));
