@@ -72,13 +72,18 @@ impl Walk {
             if dag::inline(&cid).is_some() {
                 continue;
             }
-            if self.blobs.block_bytes(&cid).await?.is_none() {
-                return Ok(false);
-            }
             if cid.codec() == codec::RAW {
+                if self.blobs.block_bytes(&cid).await?.is_none() {
+                    return Ok(false);
+                }
                 continue;
             }
-            let Ok(links) = dag::links(&cid, &self.read(&cid).await?) else {
+            let links = match self.read(&cid).await {
+                Ok(bytes) => dag::links(&cid, &bytes),
+                // Damaged, denied or not here.
+                Err(_) => return Ok(false),
+            };
+            let Ok(links) = links else {
                 return Ok(false);
             };
             if !links.is_empty() && seen.insert(tables::key(&cid)) {
@@ -148,6 +153,7 @@ impl Walk {
                 }
                 tables.remove(key)?;
             }
+            holes.sort_unstable_by_key(|hole| hole.offset);
             Ok(holes)
         });
         let holes = mapped.await?;

@@ -9,10 +9,10 @@ use model::BlobId;
 
 use super::{
     Intake, IntakeError, Taken,
-    tables::{self, OWNED, Owner, joined},
+    tables::{self, Owner, Part, Place, joined},
 };
 use crate::{
-    Blobs, Keep, StoreError,
+    BlobStatus, Blobs, Keep, StoreError,
     dag::{self, MAX_PENDING, Node, UnixFs, codec},
 };
 
@@ -88,23 +88,34 @@ impl Walk {
             return Ok((dag::links(&cid, &bytes).unwrap_or_default(), is_in_file));
         }
         let key = tables::key(&cid);
-        if dag::check_name(&cid).is_err() || self.is_visited(&key).await? {
+        if dag::check_name(&cid).is_err() || self.marks.contains(&key) {
             return Ok((Vec::new(), is_in_file));
         }
-        let Some(block_bytes) = self.blobs.block_bytes(&cid).await? else {
-            self.taken.missing += 1;
+        let mark = (joined(self.owner.as_bytes(), &key), self.finish);
+        let looked = self.blobs.look(&cid, Some(mark)).await?;
+        if looked.is_marked {
             return Ok((Vec::new(), is_in_file));
-        };
-        let (links, file_bytes) = match cid.codec() {
-            codec::RAW => (Vec::new(), Some(block_bytes)),
-            _ => self.links(&cid).await?,
+        }
+        let (block_bytes, links, file_bytes) = match looked.place {
+            Some(place) => {
+                let block_bytes = place.len();
+                let (links, file_bytes) = self.links(&cid, place).await?;
+                (block_bytes, links, file_bytes)
+            }
+            // What lies in a blob is a leaf.
+            None => match self.pin_part(&cid, looked.parts).await? {
+                Some(block_bytes) => (block_bytes, Vec::new(), None),
+                None => {
+                    self.taken.missing += 1;
+                    return Ok((Vec::new(), is_in_file));
+                }
+            },
         };
         if let Some(size_bytes) = file_bytes.filter(|size| !is_in_file && *size >= FILE_BYTES)
             && self.blobs.file(&cid).await?.is_none()
         {
             self.convert(cid, size_bytes).await?;
         }
-        self.pin_blobs_with(&cid).await?;
         self.taken.blocks += 1;
         self.bytes += block_bytes;
         self.marks.insert(key);
@@ -115,8 +126,12 @@ impl Walk {
     }
 
     /// The links of a block, and its size if it is a file.
-    async fn links(&self, cid: &Cid) -> Result<(Vec<Cid>, Option<u64>), IntakeError> {
-        let bytes = self.read(cid).await?;
+    async fn links(&self, cid: &Cid, place: Place) -> Result<(Vec<Cid>, Option<u64>), IntakeError> {
+        let bytes = match place {
+            _ if cid.codec() == codec::RAW => return Ok((Vec::new(), Some(place.len()))),
+            Place::Here(bytes) => bytes,
+            Place::Packed(_) => self.read(cid).await?,
+        };
         let file_bytes = match cid.codec() {
             codec::DAG_PB => file_bytes(&bytes),
             _ => None,
@@ -130,29 +145,24 @@ impl Walk {
         read.map_err(|source| IntakeError::Back { cid: *cid, source })
     }
 
-    async fn is_visited(&self, key: &[u8]) -> Result<bool, StoreError> {
-        if self.marks.contains(key) {
-            return Ok(true);
+    /// A block that lies in blobs stays as long as one of them does. Gives its length.
+    async fn pin_part(
+        &mut self,
+        cid: &Cid,
+        parts: Vec<(BlobId, Part)>,
+    ) -> Result<Option<u64>, IntakeError> {
+        let pinned = parts.iter().find(|(blob, _)| self.pinned.contains(blob));
+        if let Some((_, part)) = pinned {
+            return Ok(Some(part.block_bytes()));
         }
-        let (mark, finish) = (joined(self.owner.as_bytes(), key), self.finish);
-        let found = self.blobs.index().read("look a mark up", move |reading| {
-            tables::get(reading, OWNED, &mark)
-        });
-        Ok(found
-            .await?
-            .is_some_and(|mark| mark == finish.to_le_bytes()))
-    }
-
-    /// A block that lies in blobs stays as long as one of them does.
-    async fn pin_blobs_with(&mut self, cid: &Cid) -> Result<(), IntakeError> {
-        let blobs = self.blobs.blobs_with(cid).await?;
-        if blobs.iter().any(|blob| self.pinned.contains(blob)) {
-            return Ok(());
-        }
-        if let Some(blob) = blobs.first() {
-            self.pin(*blob).await?;
-        }
-        Ok(())
+        let Some((blob, part)) = self.blobs.part_held(cid, parts).await? else {
+            return Ok(None);
+        };
+        self.pin(blob).await?;
+        // It may have gone just before.
+        let status = self.blobs.status(blob).await?;
+        let is_held = matches!(status, BlobStatus::Complete { .. });
+        Ok(is_held.then(|| part.block_bytes()))
     }
 
     pub(super) async fn pin(&mut self, blob: BlobId) -> Result<(), IntakeError> {

@@ -99,7 +99,7 @@ impl Intake {
             return Ok(());
         }
         // What lies in a blob needn't lie elsewhere too; the blob is pinned at the end.
-        if bytes.len() > HERE_BYTES && !self.blobs.blobs_with(cid).await?.is_empty() {
+        if bytes.len() > HERE_BYTES && self.blobs.is_part(cid).await? {
             return Ok(());
         }
         let block_bytes = bytes.len() as u64;

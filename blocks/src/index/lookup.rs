@@ -12,7 +12,7 @@ use super::{
     database::{Fault, on_thread},
     handle::Handle,
     pack,
-    tables::{self, BLOCKS, FILES, OWNERS, Owner, PARTS, Packed, Part, Place, name, span},
+    tables::{self, BLOCKS, FILES, OWNED, OWNERS, Owner, PARTS, Packed, Part, Place, name, span},
 };
 use crate::{
     BlobSource, BlobStatus, Blobs, ReadError, StoreError,
@@ -31,6 +31,16 @@ enum Found {
     Parts(Vec<(BlobId, Part)>),
     /// Denied with this blob.
     Denied(BlobId),
+}
+
+/// What the index has on a block.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// Where it lies beside the blobs.
+    pub(super) place: Option<Place>,
+    /// Else the blobs that it may be a part of.
+    pub(super) parts: Vec<(BlobId, Part)>,
+    pub(super) is_marked: bool,
 }
 
 /// What one blob had to say.
@@ -123,41 +133,59 @@ impl Blobs {
 
     /// Bytes of a block that is held, without reading it.
     pub(super) async fn block_bytes(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        let (cid, key, blobs) = (*cid, tables::key(cid), self.clone());
-        let found = self
-            .index()
-            .read(ACT, move |reading| match stored(reading, &key)? {
-                Some(_) if blobs.denied_by(reading, &cid)?.is_some() => Ok((None, Vec::new())),
-                Some(place) => Ok((Some(place.len()), Vec::new())),
-                None => Ok((None, parts(reading, &key)?)),
-            });
-        let (stored_bytes, parts) = found.await?;
-        if stored_bytes.is_some() {
-            return Ok(stored_bytes);
+        let looked = self.look(cid, None).await?;
+        if let Some(place) = looked.place {
+            return Ok(Some(place.len()));
         }
-        let whole = self.whole(&cid).await?;
+        let part = self.part_held(cid, looked.parts).await?;
+        Ok(part.map(|(_, part)| part.block_bytes()))
+    }
+
+    /// Whether a blob that is held has a block as a part.
+    pub(super) async fn is_part(&self, cid: &Cid) -> Result<bool, StoreError> {
+        let parts = self.look(cid, None).await?.parts;
+        Ok(self.part_held(cid, parts).await?.is_some())
+    }
+
+    /// What the index has on a block, and whether a mark of that value is set.
+    pub(super) async fn look(
+        &self,
+        cid: &Cid,
+        mark: Option<(Vec<u8>, u32)>,
+    ) -> Result<Looked, StoreError> {
+        let (cid, blobs) = (*cid, self.clone());
+        self.index()
+            .read(ACT, move |reading| {
+                let mut looked = Looked::default();
+                if let Some((key, wanted)) = &mark {
+                    let found = tables::get(reading, OWNED, key)?;
+                    looked.is_marked = found.is_some_and(|mark| mark == wanted.to_le_bytes());
+                }
+                let key = tables::key(&cid);
+                let place = stored(reading, &key)?;
+                if place.is_some() && blobs.denied_by(reading, &cid)?.is_none() {
+                    looked.place = place;
+                } else {
+                    looked.parts = parts(reading, &key)?;
+                }
+                Ok(looked)
+            })
+            .await
+    }
+
+    /// The first blob that is held of those that have a block.
+    pub(super) async fn part_held(
+        &self,
+        cid: &Cid,
+        parts: Vec<(BlobId, Part)>,
+    ) -> Result<Option<(BlobId, Part)>, StoreError> {
+        let whole = self.whole(cid).await?;
         for (blob, part) in parts.into_iter().chain(whole) {
             if !self.is_denied(blob) && self.is_there(blob).await? {
-                return Ok(Some(part.block_bytes()));
+                return Ok(Some((blob, part)));
             }
         }
         Ok(None)
-    }
-
-    /// Blobs that have a block as a part, held or not.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub async fn blobs_with(&self, cid: &Cid) -> Result<Vec<BlobId>, StoreError> {
-        let key = tables::key(cid);
-        let found = self.index().read(ACT, move |reading| parts(reading, &key));
-        let mut blobs = Vec::new();
-        for (blob, _) in found.await? {
-            if self.is_there(blob).await? {
-                blobs.push(blob);
-            }
-        }
-        Ok(blobs)
     }
 
     /// Whether a blob is held in full. What the index says about one that is gone is removed.

@@ -70,12 +70,18 @@ pub(super) fn append<'a>(
     Ok(at)
 }
 
-/// Gives the room of blocks back to the disk, where the system can.
+/// Gives the room of blocks back to the disk, where the system can. Cheapest in the order in which
+/// they lie.
 pub(super) fn punch(files: &Files, holes: &[Packed]) {
-    for hole in holes {
+    let is_next = |a: &Packed, b: &Packed| {
+        a.pack == b.pack && a.offset.checked_add(u64::from(a.len)) == Some(b.offset)
+    };
+    for run in holes.chunk_by(is_next) {
+        let [hole, ..] = run else { continue };
+        let len = run.iter().map(|hole| u64::from(hole.len)).sum();
         let punched = path(files, &hole.pack)
             .and_then(|path| OpenOptions::new().write(true).open(path))
-            .and_then(|file| punch_hole(&file, hole));
+            .and_then(|file| punch_hole(&file, hole.offset, len));
         if let Err(error) = punched {
             tracing::debug!(target: "blocks::index", %error, "a pack keeps what it no longer needs");
         }
@@ -83,14 +89,14 @@ pub(super) fn punch(files: &Files, holes: &[Packed]) {
 }
 
 #[cfg(target_os = "linux")]
-fn punch_hole(file: &File, hole: &Packed) -> io::Result<()> {
+fn punch_hole(file: &File, offset: u64, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(fallocate(file, flags, hole.offset, u64::from(hole.len))?)
+    Ok(fallocate(file, flags, offset, len)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn punch_hole(_: &File, _: &Packed) -> io::Result<()> {
+fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
