@@ -108,6 +108,14 @@ fn a_folder_becomes_an_album_with_the_names_that_ipfs_gives_it() -> Result<()> {
         .map(|pin| pin["id"].clone())
         .collect();
     ensure!(dags == [root.to_string()], "one album is one DAG: {pins}");
+    let gone = a.run(&["unpin", &root.to_string()])?;
+    ended(&gone, 0, &[])?;
+    ensure!(
+        !a.json(&["pins"])?.to_string().contains(&root.to_string()),
+        "still kept"
+    );
+    let again = a.json(&["add", path_text(&album)?])?;
+    ensure!(again[0]["ipfs"] == root.to_string(), "{again}");
     let plain = a.run(&["add", path_text(&album.join("small.bin"))?])?;
     ended(&plain, 0, &[&file_dag(&small)?.0.to_string()])?;
 

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Bytes read at once.
-const STEP_BYTES: usize = 1 << 20;
+const STEP_BYTES: usize = 256 * 1024;
 /// Progress is told after this many bytes.
 const TELL_BYTES: u64 = 8 << 20;
 /// Roots and files that are told of by name.
@@ -128,7 +128,11 @@ impl CarFile {
 
     async fn block(&mut self) -> Result<Option<Block>, NodeError> {
         match self.item().await? {
-            Some((offset, CarItem::Block { cid, bytes })) => Ok(Some(Block { offset, cid, bytes })),
+            Some((offset, CarItem::Block { cid, bytes })) => {
+                // A copy of its own length: blocks that wait don't hold the reader's buffers.
+                let bytes = Bytes::copy_from_slice(&bytes);
+                Ok(Some(Block { offset, cid, bytes }))
+            }
             Some((_, CarItem::Header { .. })) => Err(self.lie("it has two headers")),
             None => Ok(None),
         }

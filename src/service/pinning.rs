@@ -239,9 +239,10 @@ async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(
 /// Takes a promise back; the bytes go when nothing else asks for them.
 pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
     // A thread may have been pinned by the CID of any of its posts.
-    let id = match target(core, &id).await {
+    let asked = id;
+    let id = match target(core, &asked).await {
         Ok(target) => target.id(),
-        Err(_) => id,
+        Err(_) => asked.clone(),
     };
     let removed = core
         .pins
@@ -251,7 +252,8 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         Ok(blob) => release_added(core, blob).await?,
         Err(_) => false,
     };
-    let dag = match id.parse::<Cid>() {
+    // The root of a file's DAG leads to its blob: both may be kept.
+    let dag = match asked.parse::<Cid>() {
         Ok(root) => core.blobs.remove_dag(&root).await,
         Err(_) => Ok(false),
     };

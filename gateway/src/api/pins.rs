@@ -1,7 +1,7 @@
 //! Pins: promises to keep a thread, a space or a blob.
 
 use axum::{Json, extract::State, http::StatusCode};
-use model::{BlobId, EntryId};
+use cid::Cid;
 use views::data::Pin;
 
 use super::{
@@ -19,11 +19,9 @@ impl std::str::FromStr for Pinned {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = text.parse::<BlobId>().map(|id| id.to_string());
-        let known = known.or_else(|_| text.parse::<EntryId>().map(|id| id.to_string()));
-        known
-            .map(Self)
-            .map_err(|_| "expected the CID of a thread, a space or a blob")
+        text.parse::<Cid>()
+            .map(|cid| Self(cid.to_string()))
+            .map_err(|_| "expected the CID of a thread, a space, a blob or a DAG")
     }
 }
 
@@ -71,7 +69,7 @@ pub async fn put(
 
 /// Unpins: the bytes may be collected.
 #[utoipa::path(delete, path = "/api/v1/pins/{cid}", tag = "pins",
-    params(("cid" = String, Path, description = "CID of a thread, space or blob")),
+    params(("cid" = String, Path, description = "CID of a thread, space, blob or DAG")),
     security(("token" = [])),
     responses((status = 204, description = "Unpinned"),
         (status = 401, description = "Wrong or no token", body = ErrorBody),
