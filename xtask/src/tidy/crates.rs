@@ -25,12 +25,13 @@ pub struct Need {
 }
 
 /// What each crate may import from this workspace. What isn't listed may import nothing.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("datt-model", &[]),
     ("datt-views", &[]),
     ("datt-database", &["datt-model"]),
     ("datt-blocks", &["datt-model"]),
     ("datt-gossip", &["datt-model"]),
+    ("datt-torrent", &[]),
     ("datt-gateway", &["datt-model", "datt-views"]),
     ("datt-sim", &["datt-model", "datt-database", "datt-gossip"]),
     (
@@ -40,6 +41,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "datt-database",
             "datt-blocks",
             "datt-gossip",
+            "datt-torrent",
             "datt-gateway",
             "datt-views",
         ],
@@ -53,6 +55,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "datt-database",
             "datt-blocks",
             "datt-gossip",
+            "datt-torrent",
             "datt-gateway",
             "datt-views",
         ],
