@@ -24,7 +24,7 @@ const TSIZE: u8 = 3;
 pub struct Link {
     /// Where it leads.
     pub cid: Cid,
-    /// Its name; empty in files.
+    /// Its name; empty in files, and when it has none.
     pub name: String,
     /// What the DAG below it has, with its own block, as whoever made the link says, bytes (Tsize);
     /// 0 also when nothing is said.
@@ -87,11 +87,9 @@ pub enum PbFault {
         /// Where it starts, bytes.
         at: usize,
     },
-    /// A link that lacks its CID or name.
-    #[error("a link has no {field} at byte {at}")]
-    Missing {
-        /// What it lacks.
-        field: &'static str,
+    /// A link that doesn't begin with a CID.
+    #[error("a link has no CID at byte {at}")]
+    NoCid {
         /// Where it should be, bytes.
         at: usize,
     },
@@ -114,7 +112,7 @@ impl Node {
     ///
     /// # Errors
     /// When the bytes aren't what [`Node::encode`] would make of the same node; links may lack
-    /// their size.
+    /// name and size (DAG-PB specification).
     pub fn decode(bytes: &Bytes) -> Result<Self, PbFault> {
         let mut fields = Fields::new(bytes, 0);
         let mut node = Self::default();
@@ -166,45 +164,38 @@ impl Node {
 impl Link {
     fn decode(bytes: &[u8], base: usize) -> Result<Self, PbFault> {
         let mut fields = Fields::new(bytes, base);
-        let hash = Self::field(&mut fields, HASH, "CID")?;
+        let hash = match fields.next_field()? {
+            Some(field) if field.number == u64::from(HASH) => field,
+            Some(field) if field.number > u64::from(TSIZE) => return Err(field.unknown()),
+            _ => return Err(PbFault::NoCid { at: base }),
+        };
         hash.expect(BYTES)?;
         let cid_bytes = fields.bytes()?;
         let cid = match read_cid(cid_bytes) {
             Some((cid, length)) if length == cid_bytes.len() => cid,
             _ => return Err(PbFault::Cid { at: hash.at }),
         };
-        let name = Self::field(&mut fields, NAME, "name")?;
-        name.expect(BYTES)?;
-        let name = std::str::from_utf8(fields.bytes()?)
-            .map_err(|_| PbFault::Name { at: name.at })?
-            .to_owned();
-        let size_bytes = match fields.next_field()? {
-            Some(size) if size.number == u64::from(TSIZE) => {
-                size.expect(VARINT)?;
-                fields.number()?
-            }
-            Some(field) => return Err(Self::unexpected(field)),
-            None => 0,
-        };
-        if let Some(field) = fields.next_field()? {
-            return Err(Self::unexpected(field));
-        }
-        Ok(Self {
+        let mut link = Self {
             cid,
-            name,
-            size_bytes,
-        })
-    }
-
-    /// The head of the field that has to come next.
-    fn field(fields: &mut Fields<'_>, number: u8, noun: &'static str) -> Result<Field, PbFault> {
-        let at = fields.position();
-        match fields.next_field()? {
-            Some(field) if field.number == u64::from(number) => Ok(field),
-            Some(field) if !(u64::from(number)..=u64::from(TSIZE)).contains(&field.number) => {
-                Err(Self::unexpected(field))
-            }
-            _ => Err(PbFault::Missing { field: noun, at }),
+            name: String::new(),
+            size_bytes: 0,
+        };
+        let mut next = fields.next_field()?;
+        if let Some(name) = next.take_if(|field| field.number == u64::from(NAME)) {
+            name.expect(BYTES)?;
+            let text = std::str::from_utf8(fields.bytes()?);
+            text.map_err(|_| PbFault::Name { at: name.at })?
+                .clone_into(&mut link.name);
+            next = fields.next_field()?;
+        }
+        if let Some(size) = next.take_if(|field| field.number == u64::from(TSIZE)) {
+            size.expect(VARINT)?;
+            link.size_bytes = fields.number()?;
+            next = fields.next_field()?;
+        }
+        match next {
+            Some(field) => Err(Self::unexpected(field)),
+            None => Ok(link),
         }
     }
 
