@@ -96,6 +96,7 @@ impl Blobs {
         let store = FsStore::load_with_opts(files.database(), store_options)
             .await
             .map_err(|error| failed(error.into_boxed_dyn_error()))?;
+        files.drop_ballast_if_full();
         let index_path = files.index();
         let index = on_thread(move || Ok(Index::open(&index_path)))
             .await?

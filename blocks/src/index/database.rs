@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 
 use super::tables::{META, VERSION, VERSION_KEY, Writing};
 use crate::StoreError;
@@ -170,27 +170,26 @@ impl Index {
     }
 }
 
-/// Makes the tables and checks the version.
+/// Makes the tables of a new index; checks the version of an old one, without writing to it.
 fn prepare(database: &Database) -> Result<(), Fault> {
-    let transaction = database.begin_write()?;
-    {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get(VERSION_KEY)?.map(|version| version.value());
-        match found {
-            None => {
-                meta.insert(VERSION_KEY, VERSION)?;
-            }
-            Some(VERSION) => {}
-            Some(version) => {
-                return Err(Fault::Corrupted(format!(
-                    "index.redb has the version {version}, this node reads {VERSION}"
-                )));
-            }
+    let found = match database.begin_read()?.open_table(META) {
+        Ok(meta) => meta.get(VERSION_KEY)?.map(|version| version.value()),
+        Err(TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match found {
+        Some(VERSION) => Ok(()),
+        Some(version) => Err(Fault::Corrupted(format!(
+            "index.redb has the version {version}, this node reads {VERSION}"
+        ))),
+        None => {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert(VERSION_KEY, VERSION)?;
+            Writing::open(&transaction)?;
+            transaction.commit()?;
+            Ok(())
         }
-        Writing::open(&transaction)?;
     }
-    transaction.commit()?;
-    Ok(())
 }
 
 /// Runs where waiting for the disk delays nobody.

@@ -126,3 +126,15 @@ impl Blobs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl Blobs {
+    /// Makes an intake look as if it had been given up long ago.
+    pub(crate) async fn age_intake(&self, root: &Cid) {
+        let name = tables::name(root);
+        let aging = self.index().write("age an intake", move |tables| {
+            change_dag(tables, &name, |dag| dag.at_ms = 1)
+        });
+        aging.await.expect("the index can be written");
+    }
+}

@@ -103,11 +103,11 @@ impl Intake {
             return Ok(());
         }
         let block_bytes = bytes.len() as u64;
+        if self.waiting_bytes + block_bytes > BATCH_BYTES || self.waiting.len() >= BATCH_BLOCKS {
+            self.flush().await?;
+        }
         if self.waiting.insert(tables::key(cid), bytes).is_none() {
             self.waiting_bytes += block_bytes;
-        }
-        if self.waiting_bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_BLOCKS {
-            self.flush().await?;
         }
         Ok(())
     }

@@ -493,3 +493,73 @@ async fn a_changed_pack_is_never_read_and_is_found() {
     assert_eq!(damages.len(), 1);
     assert_eq!(damages[0].subject, Damaged::Block(packed));
 }
+
+#[tokio::test]
+async fn what_broken_intakes_left_goes_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let mut roots = Vec::new();
+    for seed in ["old", "young", "going on"] {
+        let mut blocks = Blocks::new();
+        let root = file(&mut blocks, &noise(seed, MIB), 256 * KIB, true);
+        let mut intake = blobs.intake(root).await.unwrap();
+        for (cid, bytes) in &blocks[..2] {
+            intake.put(cid, bytes.clone()).await.unwrap();
+        }
+        intake.flush().await.unwrap();
+        roots.push((root, blocks[..2].to_vec(), intake));
+    }
+    let [old, young, going_on] = roots.try_into().unwrap();
+    for root in [old.0, going_on.0] {
+        blobs.age_intake(&root).await;
+    }
+    drop((old.2, young.2));
+    // The file that a crash left before the index knew of it, and one that is nobody's.
+    let unknown = name_of(codec::RAW, b"unknown");
+    let packs_dir = dir.path().join("blobs/packs");
+    for name in [format!("{unknown}.pack"), "else".to_owned()] {
+        std::fs::write(packs_dir.join(name), b"left").unwrap();
+    }
+    assert_eq!(packs(dir.path()).len(), 5);
+    blobs.maintain().await.unwrap();
+    assert_eq!(packs(dir.path()).len(), 3);
+    assert_gone(&blobs, &old.1).await;
+    for blocks in [&young.1, &going_on.1] {
+        assert_held(&blobs, blocks).await;
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_another_version_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    blobs.shutdown().await.unwrap();
+    drop(blobs);
+    let path = dir.path().join("blobs/index.redb");
+    let database = redb::Database::open(&path).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let meta = redb::TableDefinition::<&str, u64>::new("meta");
+        let mut meta = write.open_table(meta).unwrap();
+        meta.insert("version", 2).unwrap();
+    }
+    write.commit().unwrap();
+    drop(database);
+    for damage in ["version", "garbage"] {
+        let before = std::fs::read(&path).unwrap();
+        let options = crate::BlobsOptions {
+            quota: crate::Quota::new(dir.path(), u64::MAX, 0),
+            denied: Default::default(),
+            cache_max_bytes: 0,
+        };
+        let opened = Blobs::open(&dir.path().join("blobs"), options).await;
+        assert!(
+            matches!(opened, Err(crate::StoreError::Open { .. })),
+            "{damage}"
+        );
+        if damage == "garbage" {
+            assert!(before == std::fs::read(&path).unwrap());
+        }
+        std::fs::write(&path, noise("garbage", 100_000)).unwrap();
+    }
+}
