@@ -191,7 +191,8 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     let thread = shows(&b, &root, 1)?;
     ensure!(thread.to_string().contains("\"denied\":true"), "{thread}");
     ended(&b.run(&["get", blob(0)?])?, 3, &["not here"])?;
-    ended(&b.run(&["get", blob(1)?])?, 3, &[])?;
+    let to = scene.path("two got");
+    ended(&b.run(&["get", blob(1)?, "-o", path_text(&to)?])?, 3, &[])?;
     for way in [
         format!("/ipfs/{}", blob(0)?),
         format!("/blob/{}/outboard", blob(0)?),
@@ -200,16 +201,25 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     }
     // What isn't denied goes its way.
     let given = give(&scene, &a, "three")?;
-    ended(&b.run(&["get", &given.ipfs, "--gateway", &a.url])?, 0, &[])?;
-    let held = holds(&b, &given.blob);
-    held?;
+    let to = scene.path("got");
+    let got = [
+        "get",
+        &given.ipfs,
+        "--gateway",
+        &a.url,
+        "-o",
+        path_text(&to)?,
+    ];
+    ended(&b.run(&got)?, 0, &[])?;
+    holds(&b, &given.blob)?;
     // A gateway isn't even asked for what is denied.
     let given = give(&scene, &a, "four")?;
     ended(&b.run(&["deny", &given.ipfs])?, 0, &[])?;
     let said = b.run(&["get", &given.ipfs, "--gateway", "http://127.0.0.1:1"])?;
     ended(&said, 3, &["denylist"])?;
     // Under its other name it comes, is recognised, and goes.
-    let said = b.run(&["get", &given.blob])?;
-    ensure!(said.code == 3, "{said:?}");
+    let to = scene.path("four got");
+    let said = b.run(&["get", &given.blob, "-o", path_text(&to)?])?;
+    ensure!(said.code == 3 && !to.exists(), "{said:?}");
     Ok(())
 }

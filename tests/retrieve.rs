@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::car::{Car, DAG_PB, RAW, ended, name, path_text};
 use crate::http::Client;
@@ -435,4 +435,71 @@ fn killed_in_the_middle_it_goes_on_and_asks_for_nothing_twice() -> Result<()> {
     ensure!(second.bytes <= 13 * MIB, "{} bytes again", second.bytes);
     ensure!(said["fetched_bytes"].as_u64() <= Some(13 << 20), "{said}");
     verified(&b)
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let cid = name(RAW, b"nobody has this")?;
+    let key = "k51qzi5uqu5dhmzyv3zac033i7rl9hkgczxyl81lwoukda2htteop7d3x0y1mf";
+    let sha1 = "bafkreihvvulpp4evxj7x7armbqcyg6uezzuig6jp3lktpbovlqfkuqeuo";
+    let fetch = |cid: &str| format!("/api/v1/ipfs/{cid}/fetch");
+    let many = vec!["https://a.example"; 17];
+    let long = "x".repeat(301);
+    for (path, body, codes) in [
+        (fetch("nonsense"), json!({}), [400, 400]),
+        (fetch(sha1), json!({}), [400, 400]),
+        (fetch(key), json!({}), [400, 415]),
+        (
+            fetch(&cid.to_string()),
+            json!({"gateways": many}),
+            [400, 400],
+        ),
+        (
+            fetch(&cid.to_string()),
+            json!({"gateways": ["nonsense"]}),
+            [400, 400],
+        ),
+        (
+            fetch(&cid.to_string()),
+            json!({"path": vec!["a"; 257]}),
+            [400, 400],
+        ),
+        (
+            fetch(&cid.to_string()),
+            json!({"colour": "red"}),
+            [400, 400],
+        ),
+        (
+            "/api/v1/denylist".to_owned(),
+            json!({"cid": "nonsense"}),
+            [400, 400],
+        ),
+        (
+            "/api/v1/denylist".to_owned(),
+            json!({"cid": cid.to_string(), "reason": long}),
+            [400, 400],
+        ),
+    ] {
+        let json_type = ("content-type", "application/json");
+        let sent = body.to_string();
+        let answer = a
+            .client()?
+            .send("POST", &path, &[json_type], sent.as_bytes())?;
+        ensure!(codes.contains(&answer.status), "{path} {body}: {answer:?}");
+        let error = answer.json()?;
+        ensure!(error["error"]["message"].is_string(), "{path}: {error}");
+        let stranger = a
+            .reader()?
+            .send("POST", &path, &[json_type], sent.as_bytes())?;
+        ensure!(stranger.status == 401, "a stranger: {stranger:?}");
+    }
+    ensure!(
+        a.reader()?.get("/api/v1/denylist")?.status == 401,
+        "a stranger reads the list"
+    );
+    let never = a.run(&["deny", "--undo", &cid.to_string()])?;
+    ended(&never, 0, &["allowed"])?;
+    Ok(())
 }

@@ -236,3 +236,29 @@ fn a_header_over_the_limit_is_read_as_rules() {
     let lines: Vec<u64> = faults.lines.iter().map(|(line, _)| *line).collect();
     assert_eq!((list.rules(), lines), (1, vec![1, 2]));
 }
+
+/// One of the lists above, changed in a few places; the same in every run.
+#[test]
+fn lists_survive_mutation() {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+    let mut dice = StdRng::seed_from_u64(383);
+    for _ in 0..2_000 {
+        let mut text = LIST.as_bytes().to_vec();
+        for _ in 0..dice.random_range(1..=6) {
+            let at = dice.random_range(0..text.len());
+            match dice.random_range(0..4) {
+                0 => text[at] = dice.random(),
+                1 => text[at] = b"/*!#%\n- :"[dice.random_range(0..9)],
+                2 => text.insert(at, dice.random()),
+                _ => drop(text.remove(at)),
+            }
+        }
+        let (whole, faults) = read(&text);
+        let mut reader = ListReader::new();
+        for part in text.chunks(dice.random_range(1..200)) {
+            reader.push(part);
+        }
+        let (parts, same) = reader.finish();
+        assert_eq!((whole.rules(), faults), (parts.rules(), same));
+    }
+}

@@ -164,7 +164,7 @@ impl<'a> Drive<'a> {
                 plan.ended(id, ending, now_ms);
             }
             Event::Block { id, cid, bytes } => {
-                if plan.is_expected(id, &cid, bytes.len(), now_ms) {
+                if let Some(cid) = plan.expected(id, &cid, bytes.len(), now_ms) {
                     let links = self.links(&cid, &bytes)?;
                     self.keep(&cid, bytes).await?;
                     plan.taken(id, cid, links);

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use blocks::dag::{self, MAX_BLOCK_BYTES, MAX_DEPTH, check_name, codec};
-use cid::Cid;
+use cid::{Cid, Version};
 use thiserror::Error;
 
 use super::gateways::{Choice, GatewayFault, Gateways, NobodyLeft};
@@ -274,21 +274,21 @@ impl Plan {
         }
     }
 
-    /// A verified block came: whether it belongs to the answer and is to be kept. One that doesn't
-    /// is dropped, and too many end the request.
-    pub fn is_expected(&mut self, id: u64, cid: &Cid, size_bytes: usize, now_ms: u64) -> bool {
-        let Some(running) = self.running.get_mut(&id) else {
-            return false;
-        };
-        if running.expected.contains_key(cid) {
-            return true;
+    /// A verified block came: the name under which it is to be kept, if it belongs to the answer.
+    /// One that doesn't is dropped, and too many end the request.
+    pub fn expected(&mut self, id: u64, cid: &Cid, size_bytes: usize, now_ms: u64) -> Option<Cid> {
+        let running = self.running.get_mut(&id)?;
+        let mut names = [Some(*cid), other_version(cid)].into_iter().flatten();
+        let known = names.find(|name| running.expected.contains_key(name));
+        if known.is_some() {
+            return known;
         }
         running.extra_bytes += size_bytes as u64;
         if running.extra_bytes > EXTRA_BYTES {
             self.ended(id, Ending::Fault(GatewayFault::TooMuch, None), now_ms);
             self.cancelled.push(id);
         }
-        false
+        None
     }
 
     /// An expected block was kept; it has these links.
@@ -435,6 +435,15 @@ impl Plan {
         if pending > MAX_PENDING || self.followed.len() > MAX_PENDING {
             self.failed.get_or_insert(PlanError::TooWide);
         }
+    }
+}
+
+/// The same block under the other version of CIDs: some gateways write links anew.
+fn other_version(cid: &Cid) -> Option<Cid> {
+    match cid.version() {
+        Version::V0 => cid.into_v1().ok(),
+        _ if cid.codec() == codec::DAG_PB => Cid::new_v0(*cid.hash()).ok(),
+        _ => None,
     }
 }
 
