@@ -238,6 +238,11 @@ fn a_capsule_that_lies_fails_there_and_what_was_right_stays() -> Result<()> {
         &["ends inside"],
     )?;
     same_thread(&node)?;
+    let missing = told.blobs.last().context("media")?;
+    let repaired = node.json(&["import", path_text(&told.file)?])?;
+    ensure!(repaired[0]["entries"] == 0, "{repaired}");
+    ensure!(!bytes_of(&node, missing)?.is_empty(), "the rest came");
+    same_thread(&node)?;
     let end = car.offset(car.blocks.len() - 1);
     same_thread(&import_lie(
         &scene,
