@@ -1,4 +1,5 @@
-//! Writes `fuzz/corpus` from the test vectors, the built-in schemas and a few nodes and CARs.
+//! Writes `fuzz/corpus` from the test vectors, the built-in schemas and a few nodes, CARs and
+//! torrents.
 
 use std::{fs, path::Path};
 
@@ -40,6 +41,37 @@ const DAGS: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// A torrent of a file, an info dictionary of an album with all kinds of files, and links.
+const TORRENTS: [(&str, &str, &[u8]); 5] = [
+    (
+        "metainfo",
+        "file",
+        b"d8:announce9:udp://a:113:announce-listll9:udp://a:1ee7:comment1:c13:creation datei1e\
+          4:infod6:lengthi3e4:name1:a12:piece lengthi2e6:pieces40:\
+          aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb7:privatei1ee5:nodesll3:::1i6881eee\
+          8:url-listl10:https://w/ee",
+    ),
+    (
+        "metainfo",
+        "album",
+        b"d5:filesld6:lengthi1e4:pathl1:a1:beed4:attr1:p6:lengthi1e4:pathl4:.pad1:1ee\
+          d4:attr1:l4:pathl1:c1:d1:eeed6:lengthi0e4:pathl1:\xff1:ce10:path.utf-8l1:x1:yeee\
+          4:name1:\xff10:name.utf-81:n12:piece lengthi2e6:pieces20:aaaaaaaaaaaaaaaaaaaae",
+    ),
+    ("bencode", "prefix", b"d0:le1:ad1:bi-10ee2:bbli0e4:spameei7e"),
+    (
+        "magnet",
+        "hex",
+        b"magnet:?xt=urn:btih:da39a3ee5e6b4b0d3255bfef95601890afd80709&dn=a%20b+c&tr.1=udp%3A%2F%2Fa\
+          &ws=https%3A%2F%2Fw&x.pe=%5B::1%5D:1&so=0-2",
+    ),
+    (
+        "magnet",
+        "base32",
+        b"magnet:?xt=urn:btmh:1220&amp;xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ",
+    ),
+];
+
 fn main() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors = fs::read_to_string(here.join("../docs/protocol/entry-vectors.json"))
@@ -68,6 +100,9 @@ fn main() {
     }
     for (target, name, hex) in DAGS {
         write(here, target, name, &bytes(hex));
+    }
+    for (target, name, bytes) in TORRENTS {
+        write(here, target, name, bytes);
     }
 }
 

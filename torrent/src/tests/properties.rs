@@ -64,7 +64,11 @@ fn any_info() -> impl Strategy<Value = Info> {
         "repeated or empty",
         |(files, one, hash)| {
             let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-            let hashes = |bytes: u64| vec![[hash; 20]; bytes.div_ceil(1 << 20) as usize];
+            let hashes = |bytes: u64| {
+                (0..bytes.div_ceil(1 << 20))
+                    .map(|_| [hash; 20])
+                    .collect::<Vec<_>>()
+            };
             if one {
                 let (path, bytes) = &files[0];
                 return Info::of_file(&path.replace('/', " "), *bytes, &hashes(*bytes)).ok();
