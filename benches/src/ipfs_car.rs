@@ -20,7 +20,7 @@ pub fn run(stage: &Stage) -> Result<()> {
     let mib = stage.large_bytes() as f64 / f64::from(1 << 20);
     let node = stage.setup("ipfs-car").start()?;
     let cid = add_as_ipfs(&node, &file)?;
-    let kubo = stage.kubo_with(&file, &cid)?;
+    let kubo = stage.kubo_with(&[(&file, &cid)])?;
     let path = format!("/ipfs/{cid}?format=car");
     let (mut ours, mut theirs) = (0.0_f64, 0.0_f64);
     for _ in 0..TURNS {

@@ -19,25 +19,33 @@ const OF_KUBO: f64 = 3.0;
 /// What the row says where there is no Kubo.
 pub const NO_KUBO: &str = "Kubo can't be had here";
 
+/// Size of a picture, bytes.
+const PICTURE_BYTES: u64 = 1 << 20;
+
 pub fn run(stage: &Stage) -> Result<()> {
     let folder = stage.path("www");
     fs::create_dir_all(&folder)?;
-    let file = folder.join("large.bin");
-    files::make(&file, stage.large_bytes())?;
+    let (large, picture) = (folder.join("large.bin"), folder.join("picture.bin"));
+    files::make(&large, stage.large_bytes())?;
+    files::make(&picture, PICTURE_BYTES)?;
     let script = stage.path("ranges.lua");
     fs::write(&script, ranges_script(stage.large_bytes()))?;
 
     let node = stage.setup("ipfs-reads").start()?;
-    let cid = add_as_ipfs(&node, &file)?;
+    let (large_cid, picture_cid) = (add_as_ipfs(&node, &large)?, add_as_ipfs(&node, &picture)?);
     let nginx = Nginx::start(stage, &folder)?;
-    let kubo = stage.kubo_with(&file, &cid)?;
-    let ours = format!("{}/ipfs/{cid}", node.url);
-    let theirs = format!("{}/large.bin", nginx.url);
-    let kubo = kubo
-        .as_ref()
-        .map(|kubo| format!("{}/ipfs/{cid}", kubo.gateway));
+    let kubo = stage.kubo_with(&[(&large, &large_cid), (&picture, &picture_cid)])?;
     let seconds = if stage.small { 3 } else { 10 };
-    for (what, script) in [("whole file", None), ("ranges", Some(script.as_path()))] {
+    for (what, name, cid, script) in [
+        ("ranges of 1 MiB", "large.bin", &large_cid, Some(&*script)),
+        ("a picture of 1 MiB", "picture.bin", &picture_cid, None),
+        ("a film as a whole", "large.bin", &large_cid, None),
+    ] {
+        let ours = format!("{}/ipfs/{cid}", node.url);
+        let theirs = format!("{}/{name}", nginx.url);
+        let kubo = kubo
+            .as_ref()
+            .map(|kubo| format!("{}/ipfs/{cid}", kubo.gateway));
         let rates = rates(&ours, &theirs, kubo.as_deref(), script, seconds)?;
         let row = |rival: &str| {
             Row::new(

@@ -55,15 +55,17 @@ impl Stage {
             .env("DATT_AUTO_FETCH_MAX_BYTES", "0")
     }
 
-    /// A running Kubo that holds the file, and the file's CID there, which must be ours; none
-    /// where Kubo can't be had.
-    pub fn kubo_with(&self, file: &Path, cid: &str) -> Result<Option<Daemon>> {
+    /// A running Kubo that holds the files, each under the CID that it has here; none where Kubo
+    /// can't be had.
+    pub fn kubo_with(&self, files: &[(&Path, &str)]) -> Result<Option<Daemon>> {
         let Some(binary) = &self.kubo else {
             return Ok(None);
         };
         let repo = Repo::new(binary, &self.path("kubo"))?;
-        let theirs = repo.add(file)?;
-        ensure!(theirs == cid, "{theirs} in Kubo, {cid} here");
+        for (file, cid) in files {
+            let theirs = repo.add(file)?;
+            ensure!(theirs == *cid, "{theirs} in Kubo, {cid} here");
+        }
         repo.daemon().map(Some)
     }
 
