@@ -91,6 +91,9 @@ pub fn program(folder: &Path, module: &Module) -> Result<Peer> {
     if let Err(reason) = toolchain(&build, language)? {
         return Ok(Peer::Absent(reason));
     }
+    if let Err(reason) = dependencies(&build, module)? {
+        return Ok(Peer::Absent(reason));
+    }
     // built beside, then moved: a program cut off half-way is never taken for the whole
     let unfinished = binary.with_extension("unfinished");
     let mut go = Command::new("go");
@@ -100,7 +103,7 @@ pub fn program(folder: &Path, module: &Module) -> Result<Peer> {
     } else {
         go.arg("build");
     }
-    go.args(["-mod=mod", "-o"])
+    go.args(["-mod=mod", "-buildvcs=false", "-o"])
         .arg(&unfinished)
         .arg(module.package);
     step(
@@ -176,6 +179,32 @@ fn toolchain(build: &Path, language: (u32, u32)) -> Result<Result<(), String>> {
             let (major, minor) = language;
             format!("{} is older than Go {major}.{minor}", said.trim())
         }))
+}
+
+/// Downloads what the package needs, and nothing else; else why it can't be had.
+fn dependencies(build: &Path, module: &Module) -> Result<Result<(), String>> {
+    println!(
+        "── download {} {} and what it needs",
+        module.path, module.version
+    );
+    let mut go = Command::new("go");
+    go.args(["list", "-mod=mod", "-deps", "-f", "{{.Name}}"]);
+    if module.is_tests {
+        go.arg("-test");
+    }
+    let output = go
+        .arg(module.package)
+        .current_dir(build)
+        .output()
+        .context("running go list")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok(output.status.success().then_some(()).ok_or_else(|| {
+        // "downloading …" lines come before what went wrong
+        let wrong = said
+            .lines()
+            .filter(|line| !line.starts_with("go: downloading"));
+        one_line(&wrong.collect::<Vec<_>>().join(" "))
+    }))
 }
 
 /// Major and minor number of a version such as `1.25.3`.
