@@ -230,6 +230,32 @@ fn nodes_read_from_each_other_and_from_nobody_what_they_hold() -> Result<()> {
 }
 
 #[test]
+fn gateways_are_read_over_tls_and_believed_only_with_their_certificate() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.setup("a").args(["--tls-self-signed"]).start()?;
+    let given = give(&scene, &a, "film", 2 * MIB + 9)?;
+    let to = scene.path("got");
+    let stranger = scene.node("stranger")?;
+    let said = stranger.run(&[
+        "get",
+        &given.ipfs,
+        "--gateway",
+        &a.url,
+        "-o",
+        path_text(&to)?,
+    ])?;
+    ended(&said, 3, &["certificate"])?;
+    let certificate = scene.path("a").join("tls-self-signed.crt");
+    let setup = scene
+        .setup("b")
+        .env("SSL_CERT_FILE", path_text(&certificate)?);
+    let b = setup.start()?;
+    get(&b, &given.ipfs, &to, &[&a.url])?;
+    ensure!(fs::read(&to)? == given.bytes, "over TLS");
+    Ok(())
+}
+
+#[test]
 fn a_folder_comes_with_everything_in_it_and_a_path_alone() -> Result<()> {
     let scene = Scene::new()?;
     let (a, b) = (scene.node("a")?, scene.node("b")?);
@@ -379,12 +405,14 @@ fn when_nobody_tells_the_truth_it_is_said_so() -> Result<()> {
         }
         b.run(&args)
     };
-    ended(&ask(&[&one.url, &two.url])?, 4, &[&one.url, &two.url])?;
+    let lies = ask(&[&one.url, &two.url])?;
+    ended(&lies, 4, &[&one.url, &two.url, "wrong bytes for the block"])?;
     ensure!(!to.exists(), "lies were written down");
     one.set(Way::Nothing);
     two.set(Way::Nothing);
     ended(&ask(&[&one.url, &two.url])?, 3, &["no gateway has"])?;
-    ended(&ask(&["http://127.0.0.1:1"])?, 3, &["No gateway answered"])?;
+    let nobody = ask(&["http://127.0.0.1:1"])?;
+    ended(&nobody, 3, &["No gateway answered", "can't be reached"])?;
     ended(&ask(&[])?, 3, &["[ipfs] gateways", "--gateway"])?;
     ended(&ask(&["https://ipfs.example"])?, 2, &["--offline"])?;
     ended(&ask(&["ftp://127.0.0.1"])?, 2, &["http://"])?;

@@ -1,15 +1,19 @@
 //! What lists deny goes, and stays away: lists read again, the store looked through, and each thing
 //! that arrives looked at under all of its names.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use blocks::StoreError;
 use cid::Cid;
 use gateway::node::NodeError;
 use model::BlobId;
+use tokio::time::timeout;
 
 use super::{Denial, twins::blob_of};
 use crate::{core::Core, flow};
+
+/// Who asks for a blob without an IPFS name waits this long for it.
+const NAMING: Duration = Duration::from_secs(5);
 
 /// The denial as who asked is told it.
 pub fn refusal(id: impl ToString, denial: Denial) -> NodeError {
@@ -45,15 +49,28 @@ pub async fn denial_of_blob(core: &Core, blob: BlobId) -> Result<Option<Denial>,
     if let Some(denial) = core.denylist.check_blob(blob) {
         return Ok(Some(denial));
     }
-    let mut root = core.blobs.unixfs(blob).await?;
-    if root.is_none() && flow::fetch::is_held(core, blob).await {
-        // Nobody reads what came from peers before it is known by all its names.
-        match core.blobs.name(blob).await {
-            Ok(named) => root = Some(named),
-            Err(error) => tracing::warn!(%blob, %error, "cannot compute an IPFS name"),
-        }
-    }
+    let root = core.blobs.unixfs(blob).await?;
     Ok(root.and_then(|root| core.denylist.check(&root, &[])))
+}
+
+/// Computes the IPFS name of what came from peers, where a list could deny it by that.
+async fn name_first(core: &Core, blob: BlobId) -> Result<(), NodeError> {
+    let local = |error| NodeError::local("look a blob's names up", error);
+    let is_named = || core.blobs.unixfs(blob);
+    if core.denylist.is_empty()
+        || is_named().await.map_err(local)?.is_some()
+        || !flow::fetch::is_held(core, blob).await
+    {
+        return Ok(());
+    }
+    match timeout(NAMING, core.blobs.name(blob)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(NodeError::local("compute the IPFS name of a blob", error)),
+        Err(_) => Err(NodeError::Busy {
+            what: format!("{blob} is being looked at before it is served"),
+            retry_after_s: 5,
+        }),
+    }
 }
 
 /// Refuses what is denied.
@@ -68,11 +85,13 @@ pub async fn admit(core: &Core, cid: &Cid, path: &[String]) -> Result<(), NodeEr
     }
 }
 
-/// Refuses a blob that is denied under any of its names.
+/// Refuses a blob that is denied under any of its names. Where there are lists, what came from
+/// peers is not read before it has all its names.
 ///
 /// # Errors
-/// [`NodeError::Denied`], or a local fault.
+/// [`NodeError::Denied`], [`NodeError::Busy`] while a large one gets its name, or a local fault.
 pub async fn admit_reader(core: &Core, blob: BlobId) -> Result<(), NodeError> {
+    name_first(core, blob).await?;
     match denial_of_blob(core, blob).await {
         Ok(None) => Ok(()),
         Ok(Some(denial)) => Err(refusal(blob, denial)),

@@ -25,6 +25,8 @@ use crate::{
 const PROGRESS: usize = 16;
 /// Faults told with the result.
 const FAULTS: usize = 20;
+/// Faults told with a failure.
+const FAULTS_IN_WORDS: usize = 3;
 
 /// Reads what a path from a root names.
 pub async fn retrieve(
@@ -41,12 +43,12 @@ pub async fn retrieve(
     } else {
         &gateways
     };
-    let mut links = Vec::new();
+    let (mut links, mut refused) = (Vec::new(), None);
     for text in named {
         match Link::parse(text, core.config.offline) {
             Ok(link) => links.push(link),
             // One wrong line of the configuration must not keep the others from being asked.
-            Err(error) if is_own => tracing::warn!(%error, "a gateway of the configuration"),
+            Err(error) if is_own => refused = Some(error.to_string()),
             Err(error) => return Err(NodeError::Invalid(error.to_string())),
         }
     }
@@ -60,6 +62,7 @@ pub async fn retrieve(
             faults: Vec::new(),
         };
         let done = read(&core, &http, root, &path, &mut watcher).await;
+        let done = done.map_err(|error| explained(error, &watcher.faults, refused));
         // The reader may have gone; what was verified stays.
         let _ = sender.send(done.map(RetrieveProgress::Done)).await;
     };
@@ -98,6 +101,24 @@ async fn read(
         fetched_bytes: read.fetched_bytes,
         faults: std::mem::take(&mut watcher.faults),
     })
+}
+
+/// The failure with what led to it: what gateways did, or why one was not asked.
+fn explained(error: NodeError, faults: &[GatewayFault], refused: Option<String>) -> NodeError {
+    let told = faults.iter().take(FAULTS_IN_WORDS);
+    let told = told.map(|fault| format!("{}: {} ({})", fault.gateway, fault.what, fault.cid));
+    let told: Vec<String> = refused.into_iter().chain(told).collect();
+    match error {
+        error if told.is_empty() => error,
+        NodeError::NotVerified(text) => {
+            NodeError::NotVerified(format!("{text}. {}", told.join(". ")))
+        }
+        NodeError::NotHeld { what, mut ways } => {
+            ways.extend(told);
+            NodeError::NotHeld { what, ways }
+        }
+        error => error,
+    }
 }
 
 async fn blob_of(core: &Core, cid: &Cid) -> Result<Option<BlobId>, NodeError> {
