@@ -254,10 +254,12 @@ async fn removing_a_dag_takes_nothing_that_another_one_needs() {
     }
     early.flush().await.unwrap();
     take(&blobs, first_root, &first).await;
-    early.finish(&[second_root]).await.unwrap();
     assert_held(&blobs, &second).await;
     blobs.remove_dag(&first_root).await.unwrap();
     blobs.maintain().await.unwrap();
+    assert_held(&blobs, &second).await;
+    let taken = early.finish(&[second_root]).await.unwrap();
+    assert_eq!((taken.files.len(), taken.missing), (1, 0));
     assert_held(&blobs, &second).await;
     take(&blobs, first_root, &first).await;
     blobs.remove_dag(&second_root).await.unwrap();

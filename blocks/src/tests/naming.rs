@@ -9,6 +9,7 @@ use super::{crashed, noise, open, open_with};
 use crate::{
     BlobStatus, Blobs, FileAt, Imported, Keep,
     dag::{BlockError, FileBuilder, LEAF_BYTES, Leaf, Node, name_of, verify},
+    index::REWRITE_BYTES,
     stored_bytes, unwatched,
 };
 
@@ -258,7 +259,7 @@ async fn an_import_without_room_for_its_names_is_refused() {
     let blobs = open_with(dir.path(), 8 * MIB as u64).await;
     let usage = blobs.quota().usage();
     let free = usage.max_bytes - usage.total_bytes();
-    let fits = |size: &usize| stored_bytes(*size as u64) <= free;
+    let fits = |size: &usize| stored_bytes(*size as u64) + REWRITE_BYTES <= free;
     let free_bytes = usize::try_from(free).unwrap();
     let size = (0..free_bytes).rev().find(fits).unwrap();
     let refused = blobs
