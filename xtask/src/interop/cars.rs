@@ -139,3 +139,36 @@ pub fn file_back(stage: &Stage) -> Result<String> {
     }
     Ok(format!("CIDv0 and CIDv1, {lengths:?} bytes of CAR"))
 }
+
+/// A sharded directory of Kubo's, exported there, imported here, and read by its paths.
+///
+/// # Errors
+/// When a step fails or a file differs.
+pub fn directory_back(stage: &Stage) -> Result<String> {
+    let node = stage.setup("directory-back").start()?;
+    let repo = stage.repo("directory-back-kubo")?;
+    let (folder, car) = (stage.path("back"), stage.path("back-folder.car"));
+    corpus::wide_folder(&folder)?;
+    corpus::nested_folder(&folder.join("nested"))?;
+    let cid = repo.add(&folder)?;
+    repo.write(&["dag", "export", "--progress=false", &cid], &car)?;
+    node.json(&["import", arg(&car)?])?;
+    let reader = node.reader()?;
+    let numbers = (0..corpus::WIDE).step_by(50);
+    let names = numbers.clone().map(corpus::wide_name);
+    let deep = "nested/one/two/three/four/file.bin".to_owned();
+    for name in names.chain([deep]) {
+        let path = format!("/ipfs/{cid}/{}", name.replace(' ', "%20"));
+        let served = reader.get(&path)?;
+        ensure!(
+            served.status == 200 && served.body == fs::read(folder.join(&name))?,
+            "{path} answers {} with other bytes",
+            served.status
+        );
+    }
+    Ok(format!(
+        "{} paths, {} bytes of CAR",
+        numbers.count() + 1,
+        fs::metadata(&car)?.len()
+    ))
+}

@@ -94,10 +94,14 @@ pub fn nested_folder(path: &Path) -> Result<()> {
 pub fn wide_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path)?;
     for number in 0..WIDE {
-        let name = format!("a name long enough to make the folder large {number:05}.txt");
-        fs::write(path.join(name), format!("{number}\n"))?;
+        fs::write(path.join(wide_name(number)), format!("{number}\n"))?;
     }
     Ok(())
+}
+
+/// Name of that entry of the wide folder.
+pub fn wide_name(number: u64) -> String {
+    format!("a name long enough to make the folder large {number:05}.txt")
 }
 
 /// Bytes that don't repeat: splitmix64.

@@ -41,13 +41,14 @@ pub struct InteropArgs {
 type Check = (&'static str, fn(&Stage) -> Result<String>);
 
 const KUBO: &str = "Kubo";
-const KUBO_CHECKS: [Check; 8] = [
+const KUBO_CHECKS: [Check; 9] = [
     ("names of files", names::files),
     ("names of directories", names::directories),
     ("CAR of a file, there", cars::file_there),
     ("CAR of a directory, there", cars::directory_there),
     ("CAR of a thread, there", cars::thread_there),
     ("CAR of a file, back", cars::file_back),
+    ("CAR of a directory, back", cars::directory_back),
     ("Kubo reads from datt", retrieval::kubo_reads),
     ("datt reads from Kubo", retrieval::datt_reads),
 ];
