@@ -11,7 +11,7 @@ use super::{
     database::on_thread,
     finish::Walk,
     pack,
-    tables::{self, Packed, Part, Place},
+    tables::{self, Owner, Packed, Part, Place},
 };
 use crate::{
     ImportError, StoreError,
@@ -99,7 +99,7 @@ impl Walk {
     /// Records where in the blob each leaf lies; then the leaves need no other place.
     async fn map(&self, root: Cid, blob: BlobId, size_bytes: u64) -> Result<(), IntakeError> {
         let mut seen = BTreeSet::new();
-        let mut parts = Vec::new();
+        let (mut parts, mut nodes) = (Vec::new(), Vec::new());
         let mut waiting = vec![Piece {
             cid: root,
             offset: 0,
@@ -123,25 +123,38 @@ impl Walk {
                 let bytes = self.read(&piece.cid).await?;
                 match pieces(&piece, &bytes) {
                     Some(Pieces::Leaf(part)) => parts.push((key, part)),
-                    Some(Pieces::Below(below)) => waiting.extend(below.into_iter().rev()),
+                    Some(Pieces::Below(below)) => {
+                        nodes.push(key);
+                        waiting.extend(below.into_iter().rev());
+                    }
                     None => {}
                 }
             }
-            if parts.len() >= LEAVES {
-                self.record(blob, std::mem::take(&mut parts)).await?;
+            if parts.len() + nodes.len() >= LEAVES {
+                let (parts, nodes) = (std::mem::take(&mut parts), std::mem::take(&mut nodes));
+                self.record(blob, parts, nodes).await?;
             }
         }
-        self.record(blob, parts).await?;
+        self.record(blob, parts, nodes).await?;
         let at = FileAt { blob, size_bytes };
         let index = self.blobs.index();
         let added = index.write("name a blob", move |tables| tables.add_file(&root, at));
         Ok(added.await?)
     }
 
-    async fn record(&self, blob: BlobId, parts: Vec<(Vec<u8>, Part)>) -> Result<(), StoreError> {
+    /// Records leaves and nodes. The nodes stay with the blob, as those of its profile do.
+    async fn record(
+        &self,
+        blob: BlobId,
+        parts: Vec<(Vec<u8>, Part)>,
+        nodes: Vec<Vec<u8>>,
+    ) -> Result<(), StoreError> {
         let owner = self.owner;
         let mapped = self.blobs.index().write("map leaves", move |tables| {
             let mut holes: Vec<Packed> = Vec::new();
+            for key in &nodes {
+                tables.own(Owner::blob(blob), key, 0)?;
+            }
             for (key, part) in &parts {
                 tables.add_part(key, blob, part)?;
                 // Another DAG doesn't keep this blob, so it keeps its block.

@@ -18,7 +18,7 @@ const UNFINISHED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 const AT_ONCE: usize = 16 * 1024;
 
 impl Blobs {
-    /// Keeps one block until [`Blobs::remove_dag`] of its name.
+    /// Keeps one block until [`Blobs::release_block`] or [`Blobs::remove_dag`] of its name.
     ///
     /// # Errors
     /// When the bytes aren't the block, there is no room, or the index can't be written.
@@ -42,6 +42,19 @@ impl Blobs {
         room.commit(kept_bytes);
         write.succeeded();
         Ok(())
+    }
+
+    /// Takes back what [`Blobs::put_block`] gave as a reason to keep a block: it goes if nothing
+    /// else needs it. A DAG of the same name stays. Says whether there was such a reason.
+    ///
+    /// # Errors
+    /// When the index can't be written.
+    pub async fn release_block(&self, cid: &Cid) -> Result<bool, StoreError> {
+        let alone = Owner::alone(&tables::key(cid));
+        let releasing = self
+            .index()
+            .write("release a block", move |tables| tables.disown(alone, 1));
+        Ok(releasing.await? > 0)
     }
 
     /// The DAGs that were taken in, in the order of their names.
@@ -71,12 +84,7 @@ impl Blobs {
             let busy = std::io::ErrorKind::ResourceBusy;
             return Err(StoreError::new(ACT, busy.into()));
         };
-        let key = tables::key(root);
-        let alone = Owner::alone(&key);
-        let removing = self
-            .index()
-            .write(ACT, move |tables| tables.disown(alone, 1));
-        let was_alone = removing.await? > 0;
+        let was_alone = self.release_block(root).await?;
         let was_dag = self.disown_dag(Owner::dag(root), name).await?;
         drop(claim);
         if was_dag {

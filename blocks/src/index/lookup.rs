@@ -205,7 +205,7 @@ impl Blobs {
     }
 
     /// Whether a blob is held in full. What the index says about one that is gone is removed.
-    async fn is_there(&self, blob: BlobId) -> Result<bool, StoreError> {
+    pub(super) async fn is_there(&self, blob: BlobId) -> Result<bool, StoreError> {
         match self.status(blob).await? {
             BlobStatus::Complete { .. } => Ok(true),
             BlobStatus::Partial { .. } => Ok(false),
@@ -398,7 +398,7 @@ fn parts(reading: &ReadTransaction, key: &[u8]) -> Result<Vec<(BlobId, Part)>, F
 }
 
 /// The blob that a CID is datt's own name of.
-fn own_name(cid: &Cid) -> Option<BlobId> {
+pub(super) fn own_name(cid: &Cid) -> Option<BlobId> {
     let is_own = cid.hash().code() == dag::hash::BLAKE3 && cid.codec() == dag::codec::RAW;
     let digest = cid.hash().digest().try_into().ok()?;
     is_own.then(|| BlobId::from_bytes(digest))

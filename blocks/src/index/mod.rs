@@ -5,6 +5,7 @@
 //! other codecs) is stored beside the blobs. Blocks are found by their multihash, so that the same
 //! bytes answer to each codec.
 
+mod belonging;
 mod check;
 mod convert;
 mod database;

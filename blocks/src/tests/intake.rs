@@ -16,9 +16,9 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// Blocks of a made-up DAG, children first.
-type Blocks = Vec<(Cid, Bytes)>;
+pub(super) type Blocks = Vec<(Cid, Bytes)>;
 
-fn add(blocks: &mut Blocks, codec: u64, bytes: Bytes) -> Cid {
+pub(super) fn add(blocks: &mut Blocks, codec: u64, bytes: Bytes) -> Cid {
     let cid = name_of(codec, &bytes);
     blocks.push((cid, bytes));
     cid
@@ -33,7 +33,7 @@ fn varint(mut number: u64, to: &mut Vec<u8>) {
 }
 
 /// A UnixFS node of a file: its own bytes, then those of its links.
-fn node(blocks: &mut Blocks, data: &[u8], links: &[(Cid, u64)]) -> (Cid, u64) {
+pub(super) fn node(blocks: &mut Blocks, data: &[u8], links: &[(Cid, u64)]) -> (Cid, u64) {
     let size = data.len() as u64 + links.iter().map(|(_, size)| size).sum::<u64>();
     let mut unixfs = vec![0x08, 2];
     if !data.is_empty() {
@@ -60,7 +60,7 @@ fn node(blocks: &mut Blocks, data: &[u8], links: &[(Cid, u64)]) -> (Cid, u64) {
 }
 
 /// A file cut into pieces, three to a node, with raw leaves or wrapped ones.
-fn file(blocks: &mut Blocks, bytes: &Bytes, piece: usize, is_raw: bool) -> Cid {
+pub(super) fn file(blocks: &mut Blocks, bytes: &Bytes, piece: usize, is_raw: bool) -> Cid {
     let mut level: Vec<(Cid, u64)> = Vec::new();
     for piece in bytes.chunks(piece) {
         level.push(if is_raw {
@@ -76,7 +76,7 @@ fn file(blocks: &mut Blocks, bytes: &Bytes, piece: usize, is_raw: bool) -> Cid {
     level[0].0
 }
 
-fn folder(blocks: &mut Blocks, entries: &[(&str, Cid)]) -> Cid {
+pub(super) fn folder(blocks: &mut Blocks, entries: &[(&str, Cid)]) -> Cid {
     let entries = entries.iter().map(|(name, cid)| Entry {
         name: (*name).to_owned(),
         cid: *cid,
@@ -88,7 +88,7 @@ fn folder(blocks: &mut Blocks, entries: &[(&str, Cid)]) -> Cid {
     root.unwrap().cid
 }
 
-async fn take(blobs: &Blobs, root: Cid, blocks: &Blocks) -> Taken {
+pub(super) async fn take(blobs: &Blobs, root: Cid, blocks: &Blocks) -> Taken {
     let mut intake = blobs.intake(root).await.unwrap();
     for (cid, bytes) in blocks {
         intake.put(cid, bytes.clone()).await.unwrap();
@@ -96,7 +96,7 @@ async fn take(blobs: &Blobs, root: Cid, blocks: &Blocks) -> Taken {
     intake.finish(&[root]).await.unwrap()
 }
 
-async fn assert_held(blobs: &Blobs, blocks: &Blocks) {
+pub(super) async fn assert_held(blobs: &Blobs, blocks: &Blocks) {
     for (cid, bytes) in blocks {
         assert!(blobs.has_block(cid).await.unwrap());
         let block = blobs.block(cid).await.unwrap();
@@ -105,7 +105,7 @@ async fn assert_held(blobs: &Blobs, blocks: &Blocks) {
     }
 }
 
-async fn assert_gone(blobs: &Blobs, blocks: &Blocks) {
+pub(super) async fn assert_gone(blobs: &Blobs, blocks: &Blocks) {
     for (cid, _) in blocks {
         assert!(!blobs.has_block(cid).await.unwrap());
         let found = blobs.block(cid).await;

@@ -1,6 +1,7 @@
 //! Tests with a real store and real endpoints on loopback.
 #![allow(clippy::unwrap_used)]
 
+mod belonging;
 mod fetching;
 mod full_disk;
 mod intake;
