@@ -64,7 +64,7 @@ fn ways(given: &Given) -> Result<Vec<String>> {
 fn a_denied_file_is_gone_under_every_name_until_it_is_allowed_again() -> Result<()> {
     let scene = Scene::new()?;
     let mut a = scene.node("a")?;
-    for (name, by_blob) in [("one", false), ("two", true)] {
+    for (name, by_blob) in [("first", false), ("second", true)] {
         let given = give(&scene, &a, name)?;
         for way in ways(&given)? {
             ensure!(status(&a, &way)? == 200, "{way}");
@@ -181,7 +181,7 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     let scene = Scene::new()?;
     let (a, b) = (scene.node("a")?, scene.node("b")?);
     let board = board(&a)?;
-    let files = [scene.file("one", LENGTH)?, scene.file("two", LENGTH)?];
+    let files = [scene.file("first", LENGTH)?, scene.file("second", LENGTH)?];
     let (root, blobs) = thread_with(&a, &board, "Films", &[&files[0], &files[1]])?;
     let blob = |at: usize| blobs.get(at).context("a blob");
     // b refuses one before it can come, a the other before b can have it.
@@ -191,8 +191,6 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     let thread = shows(&b, &root, 1)?;
     ensure!(thread.to_string().contains("\"denied\":true"), "{thread}");
     ended(&b.run(&["get", blob(0)?])?, 3, &["not here"])?;
-    let to = scene.path("two got");
-    ended(&b.run(&["get", blob(1)?, "-o", path_text(&to)?])?, 3, &[])?;
     for way in [
         format!("/ipfs/{}", blob(0)?),
         format!("/blob/{}/outboard", blob(0)?),
@@ -200,7 +198,7 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
         ensure!(status(&b, &way)? == 410, "{way}");
     }
     // What isn't denied goes its way.
-    let given = give(&scene, &a, "three")?;
+    let given = give(&scene, &a, "not denied")?;
     let to = scene.path("got");
     let got = [
         "get",
@@ -213,13 +211,32 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     ended(&b.run(&got)?, 0, &[])?;
     holds(&b, &given.blob)?;
     // A gateway isn't even asked for what is denied.
-    let given = give(&scene, &a, "four")?;
+    let given = give(&scene, &a, "denied by root")?;
     ended(&b.run(&["deny", &given.ipfs])?, 0, &[])?;
     let said = b.run(&["get", &given.ipfs, "--gateway", "http://127.0.0.1:1"])?;
     ended(&said, 3, &["denylist"])?;
     // Under its other name it comes, is recognised, and goes.
-    let to = scene.path("four got");
-    let said = b.run(&["get", &given.blob, "-o", path_text(&to)?])?;
-    ensure!(said.code == 3 && !to.exists(), "{said:?}");
+    let c = scene.setup("c").args(["--peer", &a.ticket]).start()?;
+    ended(&c.run(&["deny", &given.ipfs])?, 0, &[])?;
+    let to = scene.path("other got");
+    eventually("it to be recognised", ARRIVES, || {
+        let said = c.run(&["get", &given.blob, "-o", path_text(&to)?])?;
+        ensure!(
+            said.code == 3 && !to.exists(),
+            "it was written down: {said:?}"
+        );
+        Ok(said.stderr.contains("denylist").then_some(()))
+    })?;
+    ensure!(
+        status(&c, &format!("/ipfs/{}", given.blob))? == 410,
+        "it stayed"
+    );
+    // A peer doesn't say why it gives nothing.
+    let to = scene.path("second got");
+    ended(
+        &b.run(&["get", blob(1)?, "-o", path_text(&to)?])?,
+        3,
+        &["no peer"],
+    )?;
     Ok(())
 }
