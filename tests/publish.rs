@@ -217,11 +217,18 @@ fn an_unlisted_board_is_for_those_who_have_its_ticket() -> Result<()> {
         ticket: text(&made, "ticket")?,
     };
     let thread = thread(&a, &board, "Between us")?;
+    let entry = a.client()?.get(&format!("/ipfs/{thread}?format=raw"))?;
+    let payload = model::Entry::decode(&entry.body)?.header().payload;
+    let own = a.client()?.get(&format!("/ipfs/{payload}?format=raw"))?;
+    ensure!(own.text().contains("Between us"), "{}", own.status);
     for path in [
         format!("/t/{thread}"),
         format!("/s/{}", board.space),
         format!("/e/{thread}"),
         format!("/ipfs/{thread}"),
+        format!("/ipfs/{payload}"),
+        format!("/ipfs/{payload}?format=raw"),
+        format!("/ipfs/{payload}?format=car"),
         format!("/api/v1/threads/{thread}"),
         format!("/api/v1/posts/{thread}"),
     ] {
@@ -232,6 +239,10 @@ fn an_unlisted_board_is_for_those_who_have_its_ticket() -> Result<()> {
             stranger.status
         );
         ensure!(!stranger.text().contains("Between us"), "{path}");
+    }
+    for cid in [thread.clone(), payload.to_string()] {
+        let said = a.reader()?.get(&format!("/routing/v1/providers/{cid}"))?;
+        ensure!(!said.text().contains("\"ID\""), "{}", said.text());
     }
     let front = a.reader()?.get("/")?.text() + &a.reader()?.get("/api/v1/threads")?.text();
     ensure!(

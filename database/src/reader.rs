@@ -165,6 +165,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// An entry that has a payload which is held: of several, the one that came last.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn entry_with(&self, payload: &PayloadId) -> Result<Option<EntryId>, DatabaseError> {
+        let num: Option<Num> = self.value(Tree::PayloadIds, payload.as_bytes(), "number")?;
+        num.map(|num| Ok(self.record(num)?.id)).transpose()
+    }
+
     /// An entry's row, where its payload is held and readable.
     ///
     /// # Errors

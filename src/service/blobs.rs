@@ -13,6 +13,7 @@ use blocks::{
     ReadError,
 };
 use bytes::Bytes;
+use database::{Database, DatabaseError, Reader};
 use futures_lite::{StreamExt, stream};
 use gateway::{
     api::types::{BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress},
@@ -305,18 +306,50 @@ pub async fn block(core: &Arc<Core>, viewer: Viewer, id: EntryId) -> Result<Byte
     let found = core
         .store("read a block", move |database| {
             let reader = database.read()?;
-            if let Some(packet) = reader.packet(&id)? {
-                // A genesis names no space: it is one.
-                let space = reader.space_of(&id)?.unwrap_or_else(|| SpaceId::from(id));
-                let visible = may_see(&node, &reader, viewer, &space)?;
-                return Ok::<_, database::DatabaseError>(visible.then_some(packet.entry));
+            match space_of_block(&reader, &id)? {
+                Some(space) if may_see(&node, &reader, viewer, &space)? => {}
+                _ => return Ok::<_, DatabaseError>(None),
             }
-            reader.payload_block(&PayloadId::from_bytes(*id.as_bytes()))
+            match reader.packet(&id)? {
+                Some(packet) => Ok(Some(packet.entry)),
+                None => reader.payload_block(&PayloadId::from_bytes(*id.as_bytes())),
+            }
         })
         .await?;
     let bytes =
         found.ok_or_else(|| NodeError::NotFound(format!("the block {id} is not held here")))?;
     Ok(bytes.into())
+}
+
+/// Whether a viewer may know of an entry or payload; none when neither is held.
+pub async fn may_see_block(
+    core: &Arc<Core>,
+    viewer: Viewer,
+    id: EntryId,
+) -> Result<Option<bool>, NodeError> {
+    let node = Arc::clone(core);
+    let look = move |database: &Database| {
+        let reader = database.read()?;
+        let space = space_of_block(&reader, &id)?;
+        let seen = space.map(|space| may_see(&node, &reader, viewer, &space));
+        seen.transpose()
+    };
+    core.store::<_, DatabaseError>("look a block up", look)
+        .await
+}
+
+/// Where an entry belongs, or that of a payload: whoever sees the one sees the other.
+fn space_of_block(reader: &Reader<'_>, id: &EntryId) -> Result<Option<SpaceId>, DatabaseError> {
+    let entry = match reader.has(id)? {
+        true => Some(*id),
+        false => reader.entry_with(&PayloadId::from_bytes(*id.as_bytes()))?,
+    };
+    let Some(entry) = entry else {
+        return Ok(None);
+    };
+    // A genesis names no space: it is one.
+    let space = reader.space_of(&entry)?;
+    Ok(Some(space.unwrap_or_else(|| SpaceId::from(entry))))
 }
 
 fn may_fetch(core: &Core, viewer: Viewer, blob: BlobId) -> Result<(), NodeError> {

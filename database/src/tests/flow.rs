@@ -188,12 +188,16 @@ fn a_payload_may_come_later_be_erased_and_come_back() {
         vote.payload.bytes().to_vec()
     );
 
+    let entry_with = || node.read().unwrap().entry_with(&vote.payload.id()).unwrap();
+    assert_eq!(entry_with(), Some(small.vote));
+
     let report = node.drop_payload(&small.vote).unwrap();
     assert_eq!(report.events[0].kind, EventKind::Purge);
     node.drop_payload(&small.reply).unwrap();
     assert_eq!(score(), 0);
     assert!(post().withheld && post().erased && post().body.is_empty());
     assert_eq!(node.payload_block(&vote.payload.id()).unwrap(), None);
+    assert_eq!(entry_with(), None);
     let refused = give(&node, vec![vote.incoming()], small.world.now_ms);
     assert_eq!(refused.outcomes[0].1, Outcome::Duplicate(Verdict::Valid));
     node.rebuild(small.world.now_ms).unwrap();
