@@ -9,6 +9,7 @@ mod drive;
 mod gateways;
 mod http;
 mod link;
+mod names;
 mod plan;
 
 use std::sync::Arc;

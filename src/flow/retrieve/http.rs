@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::{
     gateways::GatewayFault,
     link::{Link, may_lead},
+    names::Names,
     plan::{Ask, Ending, Form},
 };
 
@@ -62,8 +63,8 @@ pub struct HttpError(#[source] reqwest::Error);
 /// Gateways, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: Client,
-    links: Arc<[Link]>,
+    // Each with connections of its own: a name must not mean for one what it means for another.
+    gateways: Arc<[(Link, Client)]>,
 }
 
 impl Http {
@@ -74,39 +75,25 @@ impl Http {
     pub fn new(links: Vec<Link>, is_offline: bool) -> Result<Self, HttpError> {
         // The same provider as everywhere here; installed already is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let policy = Policy::custom(move |attempt| {
-            let from = attempt.previous().last();
-            let may = from.is_some_and(|from| may_lead(from, attempt.url(), is_offline));
-            if attempt.previous().len() > REDIRECTS || !may {
-                attempt.stop()
-            } else {
-                attempt.follow()
-            }
+        // A machine without certificates of authorities can still read from its neighbour.
+        let is_bare = links.iter().all(|link| !link.is_https());
+        let gateways = links.into_iter().map(|link| {
+            let client = client(&link, is_offline, is_bare)?;
+            Ok((link, client))
         });
-        let mut builder = Client::builder()
-            .redirect(policy)
-            .connect_timeout(CONNECT)
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("datt/", env!("CARGO_PKG_VERSION")));
-        if links.iter().all(|link| !link.is_https()) {
-            // A machine without certificates of authorities can still read from its neighbour.
-            builder = builder.tls_certs_only([]);
-        }
         Ok(Self {
-            client: builder.build().map_err(HttpError)?,
-            links: links.into(),
+            gateways: gateways.collect::<Result<_, HttpError>>()?,
         })
     }
 
     /// URL of a gateway.
     pub fn text(&self, gateway: usize) -> String {
-        self.links[gateway].text()
+        self.gateways[gateway].0.text()
     }
 
     /// How many gateways there are.
     pub fn count(&self) -> usize {
-        self.links.len()
+        self.gateways.len()
     }
 
     /// Sends a request and tells what comes of it. Stops when nobody listens.
@@ -124,8 +111,9 @@ impl Http {
             Form::Raw => "application/vnd.ipld.raw",
             Form::Car => "application/vnd.ipld.car; version=1; order=dfs; dups=n",
         };
-        let url = self.links[ask.gateway].request(&ask.cid, ask.form);
-        let sent = self.client.get(url).header(ACCEPT, accept).send().await;
+        let (link, client) = &self.gateways[ask.gateway];
+        let url = link.request(&ask.cid, ask.form);
+        let sent = client.get(url).header(ACCEPT, accept).send().await;
         let response = match sent {
             Ok(response) => response,
             Err(error) => return Some(broken(&error)),
@@ -143,6 +131,29 @@ impl Http {
             Form::Car => car(ask, response, events).await,
         }
     }
+}
+
+fn client(link: &Link, is_offline: bool, is_bare: bool) -> Result<Client, HttpError> {
+    let policy = Policy::custom(move |attempt| {
+        let from = attempt.previous().last();
+        let may = from.is_some_and(|from| may_lead(from, attempt.url(), is_offline));
+        if attempt.previous().len() > REDIRECTS || !may {
+            attempt.stop()
+        } else {
+            attempt.follow()
+        }
+    });
+    let mut builder = Client::builder()
+        .redirect(policy)
+        .dns_resolver(Names::of(link))
+        .connect_timeout(CONNECT)
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("datt/", env!("CARGO_PKG_VERSION")));
+    if is_bare {
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(HttpError)
 }
 
 fn is_text(response: &Response) -> bool {

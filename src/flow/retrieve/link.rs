@@ -1,6 +1,6 @@
 //! URLs of trustless gateways, and where they may lead.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use cid::Cid;
 use reqwest::Url;
@@ -59,6 +59,17 @@ impl Link {
         Ok(Self { base })
     }
 
+    /// The name of its host; none for an address.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        self.base.host_str().filter(|host| address(host).is_none())
+    }
+
+    /// Whether it is on this machine or in this house, as far as its URL tells.
+    pub(super) fn is_near(&self) -> bool {
+        let host = self.base.host_str().unwrap_or_default();
+        is_loopback(&self.base) || address(host).is_some_and(is_private)
+    }
+
     /// As people write it.
     pub fn text(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
@@ -90,9 +101,21 @@ fn is_web(url: &Url) -> bool {
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     match address(host) {
-        Some(address) => address.is_loopback(),
-        None => host == "localhost",
+        Some(address) => address.to_canonical().is_loopback(),
+        None => is_localhost(host),
     }
+}
+
+/// Whether a name always means this machine (RFC 6761, section 6.3).
+pub(super) fn is_localhost(name: &str) -> bool {
+    let name = bare(name);
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// A name as it is compared: small letters, and no dot for the root of all names.
+pub(super) fn bare(name: &str) -> String {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.to_ascii_lowercase()
 }
 
 fn address(host: &str) -> Option<IpAddr> {
@@ -113,21 +136,39 @@ pub(super) fn may_lead(from: &Url, to: &Url, is_offline: bool) -> bool {
     !is_loopback(to) && !address(host).is_some_and(is_private)
 }
 
-fn is_private(address: IpAddr) -> bool {
-    match address {
+/// Whether an address is of this machine or this house, or of none at all.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
         IpAddr::V4(v4) => {
-            v4.is_private() || v4.is_link_local() || v4.is_unspecified() || v4.is_loopback()
+            let [first, second, ..] = v4.octets();
+            // 0.0.0.0/8 is this machine; 100.64.0.0/10 is shared within a network (RFC 6598).
+            let is_shared = first == 0 || (first == 100 && second & 0xc0 == 64);
+            is_shared
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_loopback()
+                || v4.is_broadcast()
+                || v4.is_multicast()
         }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_private(IpAddr::V4(v4)),
-            None => {
-                v6.is_unspecified()
-                    || v6.is_loopback()
-                    || v6.is_unique_local()
-                    || v6.is_unicast_link_local()
-            }
-        },
+        IpAddr::V6(v6) => {
+            v6.is_unspecified()
+                || v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.is_multicast()
+                || embedded(v6).is_some_and(|v4| is_private(IpAddr::V4(v4)))
+        }
     }
+}
+
+/// The address that a translator makes of this one (NAT64, RFC 6052), or that it stands for
+/// (IPv4-compatible, RFC 4291).
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, 0, 0, 0, 0, high, low] = v6.segments() else {
+        return None;
+    };
+    let is_known = matches!((a, b), (0x64, 0xff9b) | (0, 0));
+    is_known.then(|| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
 #[cfg(test)]
@@ -192,6 +233,43 @@ mod tests {
             ("https://a.example/", "http://a.example/", false, false),
             ("https://a.example/", "https://127.0.0.1/", false, false),
             ("https://a.example/", "https://localhost/", false, false),
+            ("https://a.example/", "https://localhost./", false, false),
+            ("https://a.example/", "https://x.localhost/", false, false),
+            (
+                "https://a.example/",
+                "https://X.Localhost.:1/",
+                false,
+                false,
+            ),
+            ("https://a.example/", "https://127.0.0.1./", false, false),
+            ("https://a.example/", "https://0.0.0.0/", false, false),
+            ("https://a.example/", "https://100.64.0.1/", false, false),
+            ("https://a.example/", "https://100.63.0.1/", false, true),
+            (
+                "https://a.example/",
+                "https://[::ffff:127.0.0.1]/",
+                false,
+                false,
+            ),
+            (
+                "https://a.example/",
+                "https://[64:ff9b::a00:1]/",
+                false,
+                false,
+            ),
+            (
+                "https://a.example/",
+                "https://[64:ff9b::808:808]/",
+                false,
+                true,
+            ),
+            (
+                "https://a.example/",
+                "https://localhost.example/",
+                false,
+                true,
+            ),
+            ("http://x.localhost:1/", "http://127.0.0.1:2/", true, true),
             ("https://a.example/", "https://192.168.1.1/", false, false),
             (
                 "https://a.example/",
