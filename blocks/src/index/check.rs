@@ -1,20 +1,23 @@
-//! Re-checking the blocks that lie beside the blobs against their names. Parts of blobs are covered
-//! by the hash of their blob, except what a block has around them.
+//! Re-checking the blocks that lie beside the blobs against their names, and those parts of blobs
+//! that the node didn't cut itself: the hash of the blob doesn't say that they lie where the index
+//! has them, nor what they have around them.
 
 use std::ops::Bound;
 
 use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
+use model::BlobId;
 use redb::ReadTransaction;
 
 use super::{
     database::{Fault, on_thread},
+    lookup::Asked,
     pack,
     tables::{self, BLOCKS, Definition, PARTS, Part, Place},
 };
 use crate::{
-    Blobs, Damage, Damaged, StoreError,
-    dag::{self, BlockError, codec},
+    BlobStatus, Blobs, Damage, Damaged, StoreError,
+    dag::{self, LEAF_BYTES, codec},
 };
 
 const ACT: &str = "check the index";
@@ -78,26 +81,43 @@ impl Blobs {
         }
     }
 
-    /// A part that has something around it.
+    /// A part, unless the hash of its blob covers it.
     async fn check_part(&self, key: &[u8], value: &[u8]) -> Result<Option<Damage>, StoreError> {
         let part: Part = tables::decode(value).map_err(|_| damaged_index("a part"))?;
-        if part.prefix.is_empty() && part.suffix.is_empty() {
+        let Ok(blob) = tables::last_blob(key) else {
+            return Err(damaged_index("a key"));
+        };
+        if self.is_leaf_of_profile(blob, &part).await? {
             return Ok(None);
         }
         let Ok(hash) = Multihash::read(key) else {
             return Err(damaged_index("a key"));
         };
         let cid = Cid::new_v1(codec::RAW, hash);
-        let what = match self.block(&cid).await {
-            Ok(block) if dag::verify(&cid, &block).is_err() => {
-                "its bytes were changed: the hash is another".to_owned()
+        let what = match self.ask(blob, part).await? {
+            Asked::Bytes(block) if dag::verify(&cid, &block).is_err() => {
+                format!("it isn't where the index says: in {blob} are other bytes")
             }
             // Blobs that can't be read are told of as such.
-            Ok(_) | Err(BlockError::NotHeld(_) | BlockError::Denied { .. }) => return Ok(None),
-            Err(error) => error.to_string(),
+            Asked::Bytes(_) | Asked::Gone | Asked::Denied => return Ok(None),
+            Asked::Failed(error) => error.to_string(),
         };
         let subject = Damaged::Block(cid);
         Ok(Some(Damage { subject, what }))
+    }
+
+    /// Whether a part is cut as the node itself cuts files, when it names them.
+    async fn is_leaf_of_profile(&self, blob: BlobId, part: &Part) -> Result<bool, StoreError> {
+        let is_bare = part.prefix.is_empty() && part.suffix.is_empty();
+        if !is_bare || !part.offset.is_multiple_of(LEAF_BYTES as u64) {
+            return Ok(false);
+        }
+        if part.len as usize == LEAF_BYTES {
+            return Ok(true);
+        }
+        let end = part.offset.saturating_add(u64::from(part.len));
+        let status = self.status(blob).await?;
+        Ok(part.len > 0 && status == BlobStatus::Complete { size_bytes: end })
     }
 
     /// The next rows of a table, and the key of the last.
@@ -134,4 +154,21 @@ fn damaged_index(what: &str) -> StoreError {
         ACT,
         std::io::Error::new(std::io::ErrorKind::InvalidData, why),
     )
+}
+
+#[cfg(test)]
+impl Blobs {
+    /// Makes the index say that a block lies where it doesn't.
+    pub(crate) async fn misplace(&self, cid: &Cid, blob: BlobId, offset: u64, len: u32) {
+        let key = tables::key(cid);
+        let part = Part {
+            offset,
+            len,
+            ..Part::default()
+        };
+        let lying = self.index().write("misplace a block", move |tables| {
+            tables.add_part(&key, blob, &part)
+        });
+        lying.await.expect("the index can be written");
+    }
 }

@@ -106,7 +106,8 @@ impl Walk {
             len: size_bytes,
         }];
         while let Some(piece) = waiting.pop() {
-            if dag::inline(&piece.cid).is_some() {
+            // Of what its parent says to be empty nothing was read: it may be anything.
+            if piece.len == 0 || dag::inline(&piece.cid).is_some() {
                 continue;
             }
             let key = tables::key(&piece.cid);
@@ -156,12 +157,18 @@ impl Walk {
                 tables.own(Owner::blob(blob), key, 0)?;
             }
             for (key, part) in &parts {
+                let place = tables.place(key)?;
+                // A block of another length can't be what lies there.
+                let is_other = |place: &Place| place.len() != part.block_bytes();
+                if place.as_ref().is_some_and(is_other) {
+                    continue;
+                }
                 tables.add_part(key, blob, part)?;
                 // Another DAG doesn't keep this blob, so it keeps its block.
                 if tables.is_owned_by_other(key, owner)? {
                     continue;
                 }
-                if let Some(Place::Packed(packed)) = tables.place(key)? {
+                if let Some(Place::Packed(packed)) = place {
                     holes.push(packed);
                 }
                 tables.remove(key)?;
@@ -200,11 +207,16 @@ enum Pieces {
 fn pieces(piece: &Piece, block: &Bytes) -> Option<Pieces> {
     let node = Node::decode(block).ok()?;
     let UnixFs::File {
-        data, block_sizes, ..
+        data,
+        block_sizes,
+        size_bytes,
     } = UnixFs::of(&node).ok()?
     else {
         return None;
     };
+    if size_bytes != piece.len {
+        return None;
+    }
     if node.links.is_empty() {
         return leaf(piece.offset, block, &data).map(Pieces::Leaf);
     }

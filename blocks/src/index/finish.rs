@@ -53,7 +53,7 @@ impl Walk {
             finish,
             bytes: 0,
             marks: BTreeSet::new(),
-            pinned: BTreeSet::new(),
+            pinned: intake.pinned.clone(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Blocks from others, until they are a DAG that is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -10,7 +10,8 @@ use redb::ReadableTable;
 use super::{
     IntakeError,
     database::{Fault, on_thread},
-    finish::Walk,
+    finish::{Walk, pin},
+    lookup::Asked,
     naming::REWRITE_BYTES,
     pack::{self, Claim},
     tables::{self, BLOCKS, DAGS, Dag, Owner, PACKS, Pack, Packed, Place, Writing, decode, encode},
@@ -53,6 +54,10 @@ pub struct Intake {
     pub(super) owner: Owner,
     waiting: BTreeMap<Vec<u8>, Bytes>,
     waiting_bytes: u64,
+    /// Blobs that are kept with the DAG, because blocks of it lie in them.
+    pub(super) pinned: BTreeSet<BlobId>,
+    /// That they are kept survives a crash.
+    is_synced: bool,
     _claim: Claim,
 }
 
@@ -77,6 +82,8 @@ impl Blobs {
             name,
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
+            pinned: BTreeSet::new(),
+            is_synced: true,
             _claim: claim,
         })
     }
@@ -98,8 +105,7 @@ impl Intake {
         if dag::inline(cid).is_some() {
             return Ok(());
         }
-        // What lies in a blob needn't lie elsewhere too; the blob is pinned at the end.
-        if bytes.len() > HERE_BYTES && self.blobs.is_part(cid).await? {
+        if bytes.len() > HERE_BYTES && self.lies_in_blob(cid, &bytes).await? {
             return Ok(());
         }
         let block_bytes = bytes.len() as u64;
@@ -112,12 +118,42 @@ impl Intake {
         Ok(())
     }
 
+    /// Whether a blob has a block, which then needn't lie elsewhere too; from here on the blob is
+    /// kept with the DAG. Where the index is wrong, other bytes are found, and it is put right.
+    async fn lies_in_blob(&mut self, cid: &Cid, bytes: &Bytes) -> Result<bool, StoreError> {
+        for (blob, part) in self.blobs.parts_held(cid).await? {
+            match self.blobs.ask(blob, part).await? {
+                Asked::Bytes(found) if found == bytes => {}
+                Asked::Bytes(_) => {
+                    self.blobs.forget_part(cid, blob).await?;
+                    continue;
+                }
+                Asked::Gone | Asked::Denied | Asked::Failed(_) => continue,
+            }
+            if self.pinned.contains(&blob) {
+                return Ok(true);
+            }
+            self.blobs.tag(blob, &pin(&self.root)).await?;
+            self.is_synced = false;
+            // It may have gone just before.
+            if self.blobs.is_there(blob).await? {
+                self.pinned.insert(blob);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes what was taken: when this returns, it survives a crash.
     ///
     /// # Errors
     /// When there is no room, or the index can't be written. What was not written is kept for the
     /// next try.
     pub async fn flush(&mut self) -> Result<(), IntakeError> {
+        if !self.is_synced {
+            self.blobs.sync().await?;
+            self.is_synced = true;
+        }
         if self.waiting.is_empty() {
             return Ok(());
         }

@@ -44,7 +44,7 @@ pub(super) struct Looked {
 }
 
 /// What one blob had to say.
-enum Asked {
+pub(super) enum Asked {
     Bytes(Bytes),
     Gone,
     Denied,
@@ -141,12 +141,6 @@ impl Blobs {
         Ok(part.map(|(_, part)| part.block_bytes()))
     }
 
-    /// Whether a blob that is held has a block as a part.
-    pub(super) async fn is_part(&self, cid: &Cid) -> Result<bool, StoreError> {
-        let parts = self.look(cid, None).await?.parts;
-        Ok(self.part_held(cid, parts).await?.is_some())
-    }
-
     /// What the index has on a block, and whether a mark of that value is set.
     pub(super) async fn look(
         &self,
@@ -186,6 +180,19 @@ impl Blobs {
             }
         }
         Ok(None)
+    }
+
+    /// The blobs that are held and have a block, with where.
+    pub(super) async fn parts_held(&self, cid: &Cid) -> Result<Vec<(BlobId, Part)>, StoreError> {
+        let parts = self.look(cid, None).await?.parts;
+        let whole = self.whole(cid).await?;
+        let mut held = Vec::new();
+        for (blob, part) in parts.into_iter().chain(whole) {
+            if !self.is_denied(blob) && self.is_there(blob).await? {
+                held.push((blob, part));
+            }
+        }
+        Ok(held)
     }
 
     /// Blobs that have a block as a part and are held.
@@ -263,7 +270,7 @@ impl Blobs {
     }
 
     /// Asks a blob for a part of it.
-    async fn ask(&self, blob: BlobId, part: Part) -> Result<Asked, StoreError> {
+    pub(super) async fn ask(&self, blob: BlobId, part: Part) -> Result<Asked, StoreError> {
         let (path, size_bytes) = match self.source(blob).await {
             Ok(BlobSource::Bytes(bytes)) => {
                 return Ok(match cut(&bytes, &part) {

@@ -134,6 +134,16 @@ impl Blobs {
             .await
     }
 
+    /// Removes that a block lies in a blob.
+    pub(super) async fn forget_part(&self, cid: &Cid, blob: BlobId) -> Result<(), StoreError> {
+        let key = tables::key(cid);
+        self.index()
+            .write("forget where a block lies", move |tables| {
+                tables.remove_part(&key, blob)
+            })
+            .await
+    }
+
     /// Removes what the index says about a blob that is gone. Of a denied one it stays, so that
     /// its other names are known for denied too.
     pub(crate) async fn forget_names(&self, blob: BlobId) -> Result<(), StoreError> {

@@ -386,6 +386,14 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
+    /// Removes that a block is a part of a blob.
+    pub(super) fn remove_part(&mut self, key: &[u8], blob: BlobId) -> Result<(), Fault> {
+        let id = blob.as_bytes();
+        self.parts.remove(joined(key, id).as_slice())?;
+        self.parts_of.remove(joined(id, key).as_slice())?;
+        Ok(())
+    }
+
     /// Removes everything about a blob.
     pub(super) fn forget(&mut self, blob: BlobId) -> Result<(), Fault> {
         let id = blob.as_bytes().as_slice();

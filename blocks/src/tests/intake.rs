@@ -271,24 +271,35 @@ async fn removing_a_dag_takes_nothing_that_another_one_needs() {
 }
 
 #[tokio::test]
-async fn an_intake_that_ends_after_another_was_removed_misses_what_went() {
+async fn an_intake_keeps_the_blobs_that_its_blocks_lie_in() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = open(dir.path()).await;
     let mut blocks = Blocks::new();
+    let bytes = noise("relied on", 2 * MIB);
+    let cached = blobs.import_bytes(bytes.clone(), &Keep::Cache).await;
+    let cached = cached.unwrap().blob;
+    file(&mut blocks, &bytes, MIB, true);
+    let of_cached = blocks.len();
     let root = file(&mut blocks, &noise("races", MIB), 256 * KIB, true);
-    take(&blobs, root, &blocks).await;
-    let mut more = blocks.clone();
-    let folder = folder(&mut more, &[("file", root)]);
+    take(&blobs, root, &blocks[of_cached..].to_vec()).await;
+    // What is below no root is kept too.
+    let folder = folder(&mut blocks, &[("file", root)]);
     let mut intake = blobs.intake(folder).await.unwrap();
-    for (cid, bytes) in &more {
+    for (cid, bytes) in &blocks {
         intake.put(cid, bytes.clone()).await.unwrap();
     }
     intake.flush().await.unwrap();
     blobs.remove_dag(&root).await.unwrap();
+    blobs.release(cached, &Keep::Cache).await.unwrap();
+    blobs.collect().await.unwrap();
+    let left = crashed(dir.path());
+    assert_held(&open(left.path()).await, &blocks).await;
     let taken = intake.finish(&[folder]).await.unwrap();
-    assert_eq!(taken.missing, 4);
-    assert_eq!(take(&blobs, folder, &more).await.missing, 0);
-    assert_held(&blobs, &more).await;
+    assert_eq!(taken.missing, 0);
+    blobs.collect().await.unwrap();
+    assert_held(&blobs, &blocks).await;
+    blobs.remove_dag(&folder).await.unwrap();
+    assert_gone(&blobs, &blocks).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod fetching;
 mod full_disk;
 mod intake;
 mod keeping;
+mod lies;
 mod naming;
 mod network;
 mod providing;
