@@ -1,13 +1,14 @@
 //! Folders as albums: UnixFS directories, with the names that IPFS gives them.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use cid::Cid;
 use serde_json::json;
 
 use crate::car::{DAG_PB, RAW, bytes_of, ended, name, path_text, varint};
-use crate::scene::{Scene, noise, verified};
+use crate::scene::{Scene, noise, text, verified};
 
 /// A file's root and the size of its DAG, by the profile: raw leaves of a mebibyte and one node.
 fn file_dag(bytes: &[u8]) -> Result<(Cid, usize)> {
@@ -143,4 +144,45 @@ fn a_folder_becomes_an_album_with_the_names_that_ipfs_gives_it() -> Result<()> {
         );
     }
     verified(&b)
+}
+
+#[test]
+fn an_album_stays_when_the_folder_around_it_comes_and_goes() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let (outer, inner) = (scene.path("photos"), scene.path("photos/2024"));
+    fs::create_dir_all(&inner)?;
+    fs::write(outer.join("cover"), noise(300, 3))?;
+    fs::write(inner.join("one.jpg"), noise(1_000, 1))?;
+    let add = |path: &Path| -> Result<String> {
+        let added = a.json(&["add", path_text(path)?])?;
+        text(&added[0], "ipfs")
+    };
+    let (year, photos) = (add(&inner)?, add(&outer)?);
+    let pins = a.json(&["pins"])?.to_string();
+    ensure!(
+        pins.contains(&year) && pins.contains(&photos),
+        "both are kept: {pins}"
+    );
+    ended(&a.run(&["unpin", &photos])?, 0, &[])?;
+    let kept = bytes_of(&a, &format!("{year}/one.jpg"))?;
+    ensure!(kept == noise(1_000, 1), "the album is as it was");
+    verified(&a)
+}
+
+#[test]
+fn a_folder_that_cannot_be_imported_leaves_no_nodes_behind() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let album = scene.path("album");
+    fs::create_dir_all(album.join("first"))?;
+    fs::write(album.join("first/small"), noise(700, 1))?;
+    // Deeper than folders are read.
+    fs::create_dir_all(album.join("then").join(vec!["x"; 70].join("/")))?;
+    let said = a.run(&["add", path_text(&album)?])?;
+    ended(&said, 2, &["deep"])?;
+    let (first, _) = directory_dag(&[("small", file_dag(&noise(700, 1))?)])?;
+    let left = a.client()?.get(&format!("/ipfs/{first}?format=raw"))?;
+    ensure!(left.status == 404, "{}: {}", left.status, left.text());
+    verified(&a)
 }

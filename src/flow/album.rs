@@ -9,7 +9,7 @@ use std::{
 };
 
 use blocks::{
-    Imported,
+    Imported, Intake, IntakeError,
     dag::{self, Node, codec},
 };
 use bytes::Bytes;
@@ -45,21 +45,26 @@ pub async fn import(core: &Arc<Core>, dir: PathBuf, told: &Told) -> Result<Album
         core,
         told,
         top: dir.clone(),
-        below: Vec::new(),
+        below: below(core).await?,
         files: 0,
         size_bytes: 0,
         left_out: 0,
         notes: Vec::new(),
     };
-    let (root, nodes) = album.folder(dir, 1).await?;
-    album.keep(root.cid, nodes).await?;
+    let done = album.whole(dir).await;
+    let scaffold = album.below.root();
+    // Its claim goes before what it keeps.
+    drop(album.below);
+    let removed = core.blobs.remove_dag(&scaffold).await;
+    let root = done?;
+    removed.map_err(|error| NodeError::local("join the folders of an album", error))?;
     if album.left_out > NOTES {
         album
             .notes
             .push(format!("{} more were left out", album.left_out - NOTES));
     }
     Ok(AlbumAdded {
-        ipfs: root.cid.to_string(),
+        ipfs: root.to_string(),
         name,
         files: album.files,
         size_bytes: album.size_bytes,
@@ -67,13 +72,27 @@ pub async fn import(core: &Arc<Core>, dir: PathBuf, told: &Told) -> Result<Album
     })
 }
 
+/// Keeps nodes until the album has its name. What a crash leaves of it goes with other intakes that
+/// were given up.
+async fn below(core: &Core) -> Result<Intake, NodeError> {
+    let mut name = [0; 32];
+    getrandom::fill(&mut name).map_err(|error| NodeError::local("draw a name", error))?;
+    // A root that nothing has.
+    let root = dag::name_of(codec::RAW, &name);
+    core.blobs.intake(root).await.map_err(failed)
+}
+
+fn failed(error: IntakeError) -> NodeError {
+    intake_error("the folder", error)
+}
+
 /// A folder that is being imported.
 struct Album<'a> {
     core: &'a Arc<Core>,
     told: &'a Told,
     top: PathBuf,
-    /// Nodes of the folders below the top, kept one by one until the whole is known.
-    below: Vec<Cid>,
+    /// Nodes of the folders below the top, until the whole is known.
+    below: Intake,
     files: u64,
     size_bytes: u64,
     left_out: usize,
@@ -91,6 +110,14 @@ struct Found {
 }
 
 impl Album<'_> {
+    /// Imports the top folder, and keeps it under its root.
+    async fn whole(&mut self, dir: PathBuf) -> Result<Cid, NodeError> {
+        let (root, nodes) = self.folder(dir, 1).await?;
+        self.below.flush().await.map_err(failed)?;
+        self.keep(root.cid, nodes).await?;
+        Ok(root.cid)
+    }
+
     fn folder(
         &mut self,
         dir: PathBuf,
@@ -176,16 +203,13 @@ impl Album<'_> {
 
     async fn store(&mut self, nodes: Vec<(Cid, Bytes)>) -> Result<(), NodeError> {
         for (cid, bytes) in nodes {
-            let put = self.core.blobs.put_block(&cid, bytes).await;
-            put.map_err(|error| intake_error("a folder", error))?;
-            self.below.push(cid);
+            self.below.put(&cid, bytes).await.map_err(failed)?;
         }
         Ok(())
     }
 
     /// Keeps everything as one DAG under the name of the top folder.
-    async fn keep(&mut self, root: Cid, nodes: Vec<(Cid, Bytes)>) -> Result<(), NodeError> {
-        let failed = |error| intake_error("the folder", error);
+    async fn keep(&self, root: Cid, nodes: Vec<(Cid, Bytes)>) -> Result<(), NodeError> {
         let mut intake = self.core.blobs.intake(root).await.map_err(failed)?;
         for (cid, bytes) in nodes {
             intake.put(&cid, bytes).await.map_err(failed)?;
@@ -197,12 +221,6 @@ impl Album<'_> {
                  room; raise storage.max_bytes and import it again",
                 taken.missing
             )));
-        }
-        self.below.sort_unstable();
-        self.below.dedup();
-        for cid in self.below.drain(..).filter(|cid| *cid != root) {
-            let removed = self.core.blobs.remove_dag(&cid).await;
-            removed.map_err(|error| NodeError::local("join the folders of an album", error))?;
         }
         Ok(())
     }
