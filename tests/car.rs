@@ -196,11 +196,14 @@ fn a_car_that_lies_keeps_the_blocks_before_the_lie() -> Result<()> {
     let good = Car::read(&car)?;
     let mut lie = good.clone();
     lie.blocks[4].1[5] ^= 1;
-    let words = [
+    let (at, cid) = (
         format!("byte {}", good.offset(4)),
         good.blocks[4].0.to_string(),
-    ];
-    let node = import_lie(&scene, "b", &lie.bytes(), &[&words[0], &words[1]])?;
+    );
+    let words = [&at, &cid, "not in `datt pins`"];
+    let node = import_lie(&scene, "b", &lie.bytes(), &words)?;
+    let pins = node.json(&["pins"])?;
+    ensure!(pins == json!([]), "half a DAG is no promise: {pins}");
     for (at, (cid, bytes)) in good.blocks.iter().enumerate() {
         let answer = node.client()?.get(&format!("/ipfs/{cid}?format=raw"))?;
         ensure!(
@@ -271,4 +274,47 @@ fn several_dags_go_into_one_car_and_blocks_without_a_root_stay_too() -> Result<(
         ensure!(bytes_of(&b, &cid.to_string())? == *bytes, "{cid}");
     }
     verified(&b)
+}
+
+#[test]
+fn a_root_that_is_no_name_of_a_block_does_not_keep_the_others_out() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let leaf = (name(RAW, b"leaf")?, b"leaf".to_vec());
+    // A libp2p key, by its codec.
+    let key = name(0x72, b"key")?;
+    let roots = |all: &[Cid]| -> Result<Vec<u8>> {
+        // {"roots": [all], "version": 1}
+        let mut header = vec![0xa2, 0x65];
+        header.extend(b"roots");
+        header.push(0x80 | u8::try_from(all.len())?);
+        for root in all {
+            header.extend([0xd8, 0x2a, 0x58, 37, 0]);
+            header.extend(root.to_bytes());
+        }
+        header.extend(b"\x67version\x01");
+        Ok([varint(header.len()), header].concat())
+    };
+    for (file, all, dags) in [("both", vec![key, leaf.0], 1), ("key", vec![key], 0)] {
+        let blocks = vec![leaf.clone()];
+        let header = roots(&all)?;
+        let path = scene.path(file);
+        fs::write(&path, Car { header, blocks }.bytes())?;
+        let imported = a.json(&["import", path_text(&path)?])?;
+        let notes = imported[0]["notes"].to_string();
+        ensure!(
+            imported[0]["blocks"] == 1 && notes.contains(&key.to_string()),
+            "{file}: {imported}"
+        );
+        let pins = a.json(&["pins"])?;
+        ensure!(
+            pins.as_array().map(Vec::len) == Some(dags),
+            "{file}: {pins}"
+        );
+        ensure!(bytes_of(&a, &leaf.0.to_string())? == leaf.1, "{file}");
+        a.run(&["unpin", &leaf.0.to_string()])?;
+        let gone = a.client()?.get(&format!("/ipfs/{}", leaf.0))?;
+        ensure!(gone.status == 404, "{file}: {}", gone.status);
+    }
+    verified(&a)
 }

@@ -34,11 +34,14 @@ const STEP_BYTES: usize = 256 * 1024;
 const TELL_BYTES: u64 = 8 << 20;
 /// Roots and files that are told of by name.
 const TOLD: usize = 1_000;
-/// Blocks that were left out and are told of by name.
+/// Blocks and roots that were left out and are told of by name.
 const NOTES: usize = 100;
 
 /// Told of what came in before a CAR proved wrong.
 const KEPT: &str = "what came before it was kept";
+/// Told of blocks without the rest of their DAG.
+const NOT_WHOLE: &str = "a DAG that is not whole is not in `datt pins`, and goes after some days \
+                         unless a sound CAR of it is imported";
 
 /// A CAR that is being read.
 pub struct CarFile {
@@ -248,16 +251,30 @@ async fn import_blocks(
 ) -> Result<CarImported, NodeError> {
     let name = car.name();
     let failed = |error| intake_error(&name, error);
+    let is_sound = |root: &Cid| match dag::check_name(root) {
+        Ok(()) => true,
+        Err(fault) => {
+            note(&mut told, format!("there is no DAG below {root}: {fault}"));
+            false
+        }
+    };
+    let roots: Vec<Cid> = roots.iter().copied().filter(is_sound).collect();
     let mut shelf = match roots.first() {
         Some(root) => Shelf::Dag(Box::new(core.blobs.intake(*root).await.map_err(failed)?)),
         None => Shelf::Blocks(core),
     };
     if let Err(error) = shelve(core, &mut car, &mut shelf, first, &mut told).await {
         shelf.flush().await.map_err(failed)?;
-        return Err(kept(error, &told));
+        let error = kept(error, &told);
+        return Err(match (error, shelf) {
+            (NodeError::NotVerified(text), Shelf::Dag(_)) if told.blocks > 0 => {
+                NodeError::NotVerified(format!("{text}; {NOT_WHOLE}"))
+            }
+            (error, _) => error,
+        });
     }
     if let Shelf::Dag(intake) = shelf {
-        let taken = intake.finish(roots).await.map_err(failed)?;
+        let taken = intake.finish(&roots).await.map_err(failed)?;
         told.missing_blocks = taken.missing;
         for (cid, blob, size_bytes) in taken.files {
             let file = FileImported {
@@ -281,6 +298,12 @@ async fn blob(core: &Core, name: &str, bytes: Bytes) -> Result<FileImported, Nod
     })
 }
 
+fn note(told: &mut CarImported, note: String) {
+    if told.notes.len() < NOTES {
+        told.notes.push(note);
+    }
+}
+
 fn tell_file(told: &mut CarImported, file: FileImported) {
     told.whole_files += 1;
     if told.files.len() < TOLD {
@@ -301,10 +324,8 @@ async fn shelve(
     let mut next = first;
     while let Some(Block { cid, bytes, .. }) = next {
         if core.denylist.check(&cid, &[]).is_some() {
-            if told.notes.len() < NOTES {
-                let note = format!("{cid} is on this node's denylist and was not taken");
-                told.notes.push(note);
-            }
+            let why = format!("{cid} is on this node's denylist and was not taken");
+            note(told, why);
         } else if dag::inline(&cid).is_none() {
             // A blob's own name: it is kept as the blob that it is.
             match BlobId::try_from(&cid) {
