@@ -397,3 +397,25 @@ fn an_export_is_whole_or_not_there() -> Result<()> {
     ensure!(!left.iter().any(|name| name.contains(".car")), "{left:?}");
     Ok(())
 }
+
+#[test]
+fn media_that_were_held_anyway_are_kept_by_an_import_too() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let board = board(&a)?;
+    let media = fixtures()?;
+    let (thread, blobs) = thread_with(&a, &board, "A picture", &[media.jpeg.as_path()])?;
+    let file = scene.path("thread.car");
+    a.json(&["export", path_text(&file)?, &thread])?;
+    // Given up by hand until nothing is left to give up; the post keeps it for now.
+    let unpin = || a.run(&["unpin", &blobs[0]]);
+    while unpin()?.code == 0 {}
+    ensure!(!bytes_of(&a, &blobs[0])?.is_empty(), "held by the post");
+    let imported = a.json(&["import", path_text(&file)?])?;
+    ensure!(
+        imported[0]["files"].to_string().contains(&blobs[0]),
+        "{imported}"
+    );
+    ended(&unpin()?, 0, &[]).context("what was imported is given up by hand")?;
+    verified(&a)
+}

@@ -60,7 +60,7 @@ enum Way {
         sender: mpsc::Sender<Result<Bytes, Broken>>,
         importing: JoinSet<Result<Imported, ImportError>>,
     },
-    /// It is held: its bytes are only compared.
+    /// It is held: its bytes are only compared, and kept for one more reason.
     Compare,
     /// This node doesn't take it.
     Refuse,
@@ -131,6 +131,7 @@ impl Landing {
                 found,
             });
         }
+        let was_held = matches!(self.way, Way::Compare);
         let found = match self.way {
             Way::Import {
                 sender,
@@ -154,6 +155,9 @@ impl Landing {
                 found,
             });
         }
+        if was_held {
+            keep(core, blob).await?;
+        }
         Ok(Some(FileImported {
             ipfs: unixfs.to_string(),
             blob: blob.to_string(),
@@ -174,6 +178,20 @@ impl Landing {
             while importing.join_next().await.is_some() {}
         }
     }
+}
+
+/// Keeps what was held for other reasons, or only until room is wanted, as if it had come now.
+async fn keep(core: &Core, blob: BlobId) -> Result<(), LandingError> {
+    let failed = |error| LandingError::Node(NodeError::local("keep a file", error));
+    let added = Keep::pin(ADDED);
+    core.blobs.keep(blob, &added).await.map_err(failed)?;
+    if flow::fetch::is_held(core, blob).await {
+        return Ok(());
+    }
+    core.blobs.release(blob, &added).await.map_err(failed)?;
+    Err(LandingError::Node(NodeError::Unavailable(format!(
+        "the file {blob} was given up while it was compared; import the capsule again"
+    ))))
 }
 
 /// What this node never takes and never gives.
