@@ -1,6 +1,7 @@
 //! Capsules: threads, spaces or a whole node as one CAR that is verified without a network
 //! (`docs/protocol/capsule.md`).
 
+mod file_walk;
 mod landing;
 mod marks;
 mod reader;

@@ -2,18 +2,16 @@
 //!
 //! Sans-io. Names of blocks were verified before; signatures are checked where entries come in.
 
-use blocks::dag::{Node, UnixFs, codec};
 use bytes::Bytes;
 use cid::Cid;
 use database::Packet;
 use model::{BlobId, Entry, EntryId, PayloadId, Unverified};
 use thiserror::Error;
 
-use super::marks::{End, FileMark, Mark, MarkFault};
-
-/// Blocks of a file that are waited for at once: the links of the nodes above the next leaf. Room
-/// for some thousand levels of nodes of the profile's own width would not need more.
-const WAITING: usize = 64 * 1024;
+use super::{
+    file_walk::{FileWalk, WAITING},
+    marks::{End, FileMark, Mark, MarkFault},
+};
 
 /// What a block means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,15 +138,6 @@ impl LastEntry {
     }
 }
 
-/// How far a file's DAG has come, depth first.
-#[derive(Debug)]
-struct FileWalk {
-    mark: FileMark,
-    /// Blocks to come, the next one last.
-    waiting: Vec<Cid>,
-    found_bytes: u64,
-}
-
 impl CapsuleReader {
     /// Behind the root block.
     pub fn new() -> Self {
@@ -234,11 +223,7 @@ impl CapsuleReader {
             Mark::Contents(_) => Err(CapsuleFault::Contents),
             Mark::File(mark) => {
                 self.files += 1;
-                self.place = Place::File(FileWalk {
-                    mark,
-                    waiting: vec![mark.unixfs],
-                    found_bytes: 0,
-                });
+                self.place = Place::File(FileWalk::new(mark));
                 Ok(Piece::File(mark))
             }
             Mark::End(end) if (end.entries, end.files) != (self.entries, self.files) => {
@@ -264,7 +249,7 @@ impl CapsuleReader {
     ) -> Result<Vec<Piece>, CapsuleFault> {
         let data = walk.step(cid, bytes)?;
         let mut pieces: Vec<Piece> = data.map(Piece::Bytes).into_iter().collect();
-        if walk.waiting.is_empty() {
+        if walk.is_at_end() {
             walk.check_length()?;
             self.place = Place::Files;
             pieces.push(Piece::FileEnd);
@@ -275,65 +260,10 @@ impl CapsuleReader {
     }
 }
 
-impl FileWalk {
-    /// The bytes of the file that the next block holds.
-    fn step(&mut self, cid: &Cid, bytes: &Bytes) -> Result<Option<Bytes>, CapsuleFault> {
-        let blob = self.mark.blob;
-        match self.waiting.pop() {
-            Some(wanted) if wanted != *cid => {
-                return Err(CapsuleFault::OtherBlock { blob, wanted });
-            }
-            _ => {}
-        }
-        let data = if cid.codec() == codec::RAW {
-            bytes.clone()
-        } else {
-            let (links, data) = node(blob, cid, bytes)?;
-            if self.waiting.len() + links.len() > WAITING {
-                return Err(CapsuleFault::TooDeep { blob });
-            }
-            self.waiting.extend(links.into_iter().rev());
-            data
-        };
-        self.found_bytes += data.len() as u64;
-        if self.found_bytes > self.mark.size_bytes {
-            self.check_length()?;
-        }
-        Ok((!data.is_empty()).then_some(data))
-    }
-
-    fn check_length(&self) -> Result<(), CapsuleFault> {
-        if self.found_bytes == self.mark.size_bytes {
-            return Ok(());
-        }
-        Err(CapsuleFault::Length {
-            blob: self.mark.blob,
-            said_bytes: self.mark.size_bytes,
-            found_bytes: self.found_bytes,
-        })
-    }
-}
-
-/// Links and own bytes of a node of a file.
-fn node(blob: BlobId, cid: &Cid, bytes: &Bytes) -> Result<(Vec<Cid>, Bytes), CapsuleFault> {
-    let fault = |reason: String| CapsuleFault::Node { blob, reason };
-    if cid.codec() != codec::DAG_PB {
-        return Err(fault("files are made of raw and dag-pb blocks".to_owned()));
-    }
-    let node = Node::decode(bytes).map_err(|error| fault(error.to_string()))?;
-    match UnixFs::of(&node).map_err(|error| fault(error.to_string()))? {
-        UnixFs::File { data, .. } => {
-            let links = node.links.iter().map(|link| link.cid).collect();
-            Ok((links, data))
-        }
-        _ => Err(fault("it is no file".to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use blocks::dag::{FileBuilder, name_of};
+    use blocks::dag::{FileBuilder, codec, name_of};
     use database::authoring;
     use model::{Payload, SecretKey};
 
