@@ -273,6 +273,19 @@ fn a_folder_comes_with_everything_in_it_and_a_path_alone() -> Result<()> {
     ensure!(fs::read(&to)? == large, "{said}");
     let missing = b.run(&["get", &format!("{root}/below/nothing"), "--gateway", &a.url])?;
     ended(&missing, 3, &["nothing"])?;
+    // The folders on the way go with their root, and the file stays.
+    let raw = |node: &Node, cid: &str| node.client()?.get(&format!("/ipfs/{cid}?format=raw"));
+    let below = name(DAG_PB, &raw(&a, &format!("{root}/below"))?.body)?.to_string();
+    ensure!(
+        raw(&b, &root)?.status == 200 && raw(&b, &below)?.status == 200,
+        "the way"
+    );
+    ended(&b.run(&["unpin", &root])?, 0, &[])?;
+    for cid in [&root, &below] {
+        ensure!(raw(&b, cid)?.status == 404, "{cid} stays for ever");
+    }
+    let file = text(&said, "cid")?;
+    ensure!(raw(&b, &file)?.status == 200, "the file");
 
     let to = scene.path("all");
     let said = get(&b, &root, &to, &[&a.url])?;

@@ -14,7 +14,10 @@ mod plan;
 
 use std::sync::Arc;
 
-use blocks::dag::{self, BlockError, BlockSource, ResolveError};
+use blocks::{
+    Taken,
+    dag::{self, BlockError, BlockSource, ResolveError},
+};
 use bytes::Bytes;
 use cid::Cid;
 use gateway::node::NodeError;
@@ -62,6 +65,7 @@ pub async fn resolve(
     let source = Remote {
         core,
         http,
+        root,
         state: Mutex::new(Some((gateways, watch, None))),
     };
     let resolved = dag::resolve(&source, root, path).await;
@@ -102,6 +106,8 @@ type OnTheWay<'a> = (Gateways, &'a mut dyn Watch, Option<NodeError>);
 struct Remote<'a> {
     core: &'a Arc<Core>,
     http: &'a Http,
+    /// Where the path begins.
+    root: Cid,
     state: Mutex<Option<OnTheWay<'a>>>,
 }
 
@@ -120,16 +126,19 @@ impl BlockSource for Remote<'_> {
         let mut state = self.state.lock().await;
         let (gateways, watch, failed) = state.take().ok_or(BlockError::NotHeld(*cid))?;
         let plan = Plan::new(*cid, Depth::Block, gateways);
-        let mut drive = Drive::new(self.core, self.http, Sink::Blocks, watch);
+        let mut drive = Drive::new(self.core, self.http, Sink::Path(self.root, None), watch);
         let (gateways, driven) = drive.run(plan).await;
-        let watch = drive.into_watch();
+        let (watch, block) = drive.into_parts();
         let failed = driven.err().map(|why| stopped(self.http, why)).or(failed);
         let is_failed = failed.is_some();
         *state = Some((gateways, watch, failed));
         if is_failed {
             return Err(BlockError::NotHeld(*cid));
         }
-        self.core.blobs.block(cid).await
+        match block {
+            Some(bytes) => Ok(bytes),
+            None => self.core.blobs.block(cid).await,
+        }
     }
 }
 
@@ -161,6 +170,7 @@ pub async fn read(
         return Ok(Read::default());
     }
     let taken = drive.finish().await?;
+    all_kept(&root, &taken)?;
     for (file, blob, _) in &taken.files {
         if let Err(error) = honour::admit_blob(core, *blob).await {
             tracing::info!(%file, %blob, "a file that was read is denied");
@@ -172,6 +182,17 @@ pub async fn read(
         fetched_bytes,
         files: taken.files.len() as u64,
     })
+}
+
+/// Everything was held when the reading ended; what isn't any more was given up since.
+fn all_kept(root: &Cid, taken: &Taken) -> Result<(), NodeError> {
+    match taken.missing {
+        0 => Ok(()),
+        missing => Err(NodeError::Unavailable(format!(
+            "{missing} blocks of {root} were given up while it was read, for want of room; raise \
+             storage.max_bytes and get it again"
+        ))),
+    }
 }
 
 /// Why reading stopped, as the person sees it.
@@ -211,5 +232,26 @@ fn nobody(http: &Http, cid: &Cid, why: NobodyLeft) -> NodeError {
                     .to_owned(),
             ],
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_while_it_was_read_is_not_called_read() {
+        let root = dag::name_of(dag::codec::RAW, b"root");
+        let taken = |missing| Taken {
+            blocks: 5,
+            missing,
+            ..Taken::default()
+        };
+        assert!(all_kept(&root, &taken(0)).is_ok());
+        let lacking = all_kept(&root, &taken(2));
+        assert!(
+            matches!(&lacking, Err(NodeError::Unavailable(text)) if text.starts_with("2 blocks")),
+            "{lacking:?}"
+        );
     }
 }

@@ -36,8 +36,9 @@ const FLUSH_AFTER: Duration = Duration::from_secs(2);
 pub(super) enum Sink {
     /// Into the intake of a root, begun with the first block.
     Intake(Cid, Option<Box<Intake>>),
-    /// Into the store, one by one.
-    Blocks,
+    /// One block on a path from a root, into the root's intake: what waits there longer than some
+    /// days goes by itself, or with the root.
+    Path(Cid, Option<Bytes>),
 }
 
 /// Why the plan could not be carried out.
@@ -91,9 +92,13 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Who watched.
-    pub(super) fn into_watch(self) -> &'a mut dyn Watch {
-        self.watch
+    /// Who watched, and the block of a path, if it came.
+    pub(super) fn into_parts(self) -> (&'a mut dyn Watch, Option<Bytes>) {
+        let block = match self.sink {
+            Sink::Path(_, block) => block,
+            Sink::Intake(..) => None,
+        };
+        (self.watch, block)
     }
 
     /// Bytes of blocks that came from gateways.
@@ -235,7 +240,18 @@ impl<'a> Drive<'a> {
         }
         let blobs = &self.core.blobs;
         match &mut self.sink {
-            Sink::Blocks => blobs.put_block(cid, bytes).await.map_err(intake_error)?,
+            Sink::Path(root, block) => {
+                *block = Some(bytes.clone());
+                match blobs.intake(*root).await {
+                    Ok(mut intake) => {
+                        intake.put(cid, bytes).await.map_err(intake_error)?;
+                        intake.flush().await.map_err(intake_error)?;
+                    }
+                    // Who reads all of it keeps this block too.
+                    Err(IntakeError::Busy(_)) => {}
+                    Err(error) => return Err(intake_error(error).into()),
+                }
+            }
             Sink::Intake(root, intake) => {
                 let intake = match intake {
                     Some(intake) => intake,
