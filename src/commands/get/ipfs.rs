@@ -98,7 +98,7 @@ pub(super) async fn run(
                 )));
             }
             let target = args.output.clone().unwrap_or_else(|| path.name().into());
-            let written = folder::write(&source, cid, &target, &mut bar).await?;
+            let written = folder::write(source, cid, &target, &mut bar).await?;
             Ok(folder_outcome(&retrieved, &target, &written))
         }
         Kind::Symlink { target } => Err(CommandError::Usage(format!(
@@ -229,8 +229,8 @@ fn folder_outcome(retrieved: &Retrieved, target: &Path, written: &Written) -> Ou
 }
 
 /// Streams bytes of a file.
-pub(super) async fn copy(
-    source: &Arc<NodeSource>,
+pub(super) async fn copy<S: BlockSource + 'static>(
+    source: &Arc<S>,
     cid: Cid,
     range: std::ops::Range<u64>,
     out: &mut impl Write,
