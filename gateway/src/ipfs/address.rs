@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use cid::Cid;
+use cid::{
+    Cid, Version,
+    multibase::{self, Base},
+};
 
 use crate::{blob::disposition::percent_encoded, failure::Failure};
 
 /// Longest text that is read as a CID, in bytes: a CID of a 64-byte digest in base 2 is shorter.
 const MAX_CID_TEXT: usize = 600;
-/// Segments of a path.
-const MAX_SEGMENTS: usize = 128;
+/// Segments of a path. Those who follow paths have the same limit.
+pub const MAX_SEGMENTS: usize = 1024;
 /// Characters that a path segment keeps besides letters and digits (RFC 3986 §3.3, without quotes,
 /// brackets and the comma and semicolon that some read as separators).
 const KEPT: &[u8] = b"-._~$&+:=@";
@@ -90,7 +93,7 @@ pub fn escaped(segment: &str) -> String {
     percent_encoded(segment, KEPT)
 }
 
-/// Reads a CID in text form, in any base.
+/// Reads a CID in text form, in any base. The whole text is the CID.
 pub fn parse_cid(text: &str) -> Result<Cid, String> {
     if text.len() > MAX_CID_TEXT {
         return Err(format!("a CID has at most {MAX_CID_TEXT} characters"));
@@ -101,7 +104,21 @@ pub fn parse_cid(text: &str) -> Result<Cid, String> {
     {
         return Err("a CID has letters and digits only".to_owned());
     }
-    Cid::try_from(text).map_err(|error| format!("not a CID: {error}"))
+    let is_v0 = Version::is_v0_str(text);
+    let bytes = if is_v0 {
+        Base::Base58Btc.decode(text)
+    } else {
+        multibase::decode(text).map(|(_, bytes)| bytes)
+    };
+    let bytes = bytes.map_err(|error| format!("not a CID: {error}"))?;
+    let cid = Cid::try_from(bytes.as_slice()).map_err(|error| format!("not a CID: {error}"))?;
+    if cid.encoded_len() != bytes.len() {
+        return Err("not a CID: something follows it, or its numbers are too long".to_owned());
+    }
+    if is_v0 != (cid.version() == Version::V0) {
+        return Err("not a CID: version 0 is written in base 58, without a prefix".to_owned());
+    }
+    Ok(cid)
 }
 
 fn segments(path: &str) -> Result<Vec<String>, &'static str> {
@@ -173,6 +190,32 @@ mod tests {
             assert_eq!(address.rest(), written, "{rest}");
             assert_eq!(address.content_path(), format!("/ipfs/{ROOT}{written}"));
         }
+    }
+
+    #[test]
+    fn a_cid_is_the_whole_text_in_any_base() {
+        let root: Cid = ROOT.parse().unwrap();
+        let v0 = Cid::new_v0(*root.hash()).unwrap();
+        for base in [Base::Base32Lower, Base::Base36Lower, Base::Base58Btc] {
+            let text = root.to_string_of_base(base).unwrap();
+            assert_eq!(parse_cid(&text), Ok(root), "{base:?}");
+            for tail in [&b"\0"[..], b"junk", &root.to_bytes()] {
+                let bytes = [&root.to_bytes(), tail].concat();
+                let text = multibase::encode(base, bytes);
+                parse_cid(&text).unwrap_err();
+            }
+        }
+        assert_eq!(parse_cid(&v0.to_string()), Ok(v0));
+        for prefixed in [
+            format!("z{v0}"),
+            format!("{v0}1"),
+            format!("{ROOT}junkjunk"),
+        ] {
+            parse_cid(&prefixed).unwrap_err();
+        }
+        // A version in two bytes where one is enough.
+        let long = [&[0x81, 0][..], &root.to_bytes()[1..]].concat();
+        parse_cid(&multibase::encode(Base::Base32Lower, long)).unwrap_err();
     }
 
     #[test]
