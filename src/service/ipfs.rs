@@ -29,6 +29,9 @@ use crate::{core::Core, denylist::Denial};
 /// Entries of a directory that a listing shows.
 const LISTED: usize = 10_000;
 
+/// What the gateway takes for a path, the walk does too.
+const _: () = assert!(gateway::ipfs::address::MAX_SEGMENTS == dag::MAX_SEGMENTS);
+
 /// The blocks that a viewer may read here.
 pub struct NodeBlocks {
     core: Arc<Core>,
@@ -107,7 +110,15 @@ pub async fn resolve(
             Kind::File { size_bytes } => PathKind::File { size_bytes },
             Kind::Directory { is_sharded } => PathKind::Directory { is_sharded },
             Kind::Symlink { target } => PathKind::Symlink { target },
-            Kind::Data { codec, block_bytes } => PathKind::Data { codec, block_bytes },
+            Kind::Data {
+                codec,
+                block_bytes,
+                fault,
+            } => PathKind::Data {
+                codec,
+                block_bytes,
+                fault: fault.map(|fault| with_causes(&fault)),
+            },
         },
         remainder,
     })

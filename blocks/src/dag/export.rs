@@ -54,8 +54,8 @@ pub enum Scope {
 /// links. Its root is what the path leads to. Blocks whose name is their content are left out.
 /// Frame heads and blocks are pieces of their own, so that no large block is copied.
 ///
-/// The first item is an error when the path leads nowhere; an error later ends the stream, which is
-/// a prefix of the CAR then.
+/// The first item is an error when the path leads nowhere, or to what can't be walked; an error later
+/// ends the stream, which is a prefix of the CAR then.
 pub fn export<S: BlockSource + 'static>(
     source: Arc<S>,
     wanted: ExportRequest,
@@ -91,8 +91,9 @@ impl<S: BlockSource + 'static> Exporter<S> {
     async fn next(&mut self) -> Result<Option<Bytes>, WalkError> {
         if let Some(wanted) = self.wanted.take() {
             let end = follow(self.blocks.source(), wanted.root, &wanted.path).await?;
-            self.pieces.push_back(car_header(&[end.cid]));
+            let header = car_header(&[end.cid]);
             self.begin(&wanted, end)?;
+            self.pieces.push_back(header);
         }
         loop {
             if let Some(piece) = self.pieces.pop_front() {
@@ -105,22 +106,28 @@ impl<S: BlockSource + 'static> Exporter<S> {
         }
     }
 
-    /// Plans the blocks of the path, then the end of it.
+    /// Plans the blocks of the path, then the end of it, then what is below. That the end can't be
+    /// walked shows here, before anything is given.
     fn begin(&mut self, wanted: &ExportRequest, end: End) -> Result<(), WalkError> {
         let reach = match wanted.scope {
             Scope::Block => Reach::Block,
             Scope::All => Reach::All,
-            Scope::Entity => match kind(&end.cid, &end.bytes).map_err(|why| why.of(end.cid))? {
+            Scope::Entity => match kind(&end.cid, &end.bytes) {
                 Kind::File { size_bytes } => {
                     let whole = (0, None);
                     self.range = range(wanted.bytes.unwrap_or(whole), size_bytes);
                     Reach::File { at: 0, size_bytes }
                 }
                 Kind::Directory { is_sharded: true } => Reach::Shard { fanout: None },
+                // Nobody knows what is part of it.
+                Kind::Data {
+                    fault: Some(why), ..
+                } => return Err(why.of(end.cid)),
                 _ => Reach::Block,
             },
         };
-        self.steps.push(Step::first(end.cid, reach));
+        self.descend(&Step::first(end.cid, reach), &end.bytes)?;
+        self.steps.push(Step::first(end.cid, Reach::Block));
         let path = end.visited.iter().rev();
         for cid in path.skip_while(|cid| **cid == end.cid) {
             self.steps.push(Step::first(*cid, Reach::Block));

@@ -7,7 +7,9 @@ use cid::Cid;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use thiserror::Error;
 
-use super::{NameFault, Node, PbFault, block::read_cid, check_name, codec, parse_cid};
+use super::{
+    MAX_NODE_LINKS, NameFault, Node, PbFault, block::read_cid, check_name, codec, parse_cid,
+};
 
 /// How deep values may lie in each other in a data block. Below what serde_json takes.
 pub const MAX_NESTING: usize = 100;
@@ -42,6 +44,12 @@ pub enum LinksFault {
         cid: Cid,
         /// Why, as the decoder says.
         reason: String,
+    },
+    /// It has more links than [`MAX_NODE_LINKS`].
+    #[error("{cid} has more than {MAX_NODE_LINKS} links")]
+    TooMany {
+        /// The block.
+        cid: Cid,
     },
     /// Its values lie too deep in each other.
     #[error("{cid} has values in each other beyond {MAX_NESTING} levels")]
@@ -97,6 +105,7 @@ enum Format {
 struct Found {
     links: Vec<Cid>,
     is_too_deep: bool,
+    is_too_many: bool,
 }
 
 impl Found {
@@ -114,6 +123,15 @@ impl Found {
         value.deserialize(decoder).map(drop)
     }
 
+    fn add<E: serde::de::Error>(&mut self, link: Cid) -> Result<(), E> {
+        if self.links.len() == MAX_NODE_LINKS {
+            self.is_too_many = true;
+            return Err(E::custom("there are too many links"));
+        }
+        self.links.push(link);
+        Ok(())
+    }
+
     fn links<E: fmt::Display>(
         self,
         cid: &Cid,
@@ -123,6 +141,7 @@ impl Found {
         match read {
             Ok(()) => Ok(self.links),
             Err(_) if self.is_too_deep => Err(LinksFault::TooDeep { cid: *cid }),
+            Err(_) if self.is_too_many => Err(LinksFault::TooMany { cid: *cid }),
             Err(error) => Err(fault(*cid, error.to_string())),
         }
     }
@@ -215,7 +234,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         }
         if let Some(text) = link {
             let cid = parse_cid(&text).ok_or_else(|| A::Error::custom("a link has no CID"))?;
-            self.found.links.push(cid);
+            self.found.add(cid)?;
         }
         Ok(None)
     }
@@ -226,7 +245,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         decoder: D,
     ) -> Result<Self::Value, D::Error> {
         let cid = decoder.deserialize_bytes(LinkBytes)?;
-        self.found.links.push(cid);
+        self.found.add(cid)?;
         Ok(None)
     }
 }

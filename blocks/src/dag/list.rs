@@ -1,5 +1,7 @@
 //! Directories: their entries.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -7,6 +9,12 @@ use super::{
     BlockSource, Node, NodeFault, UnixFs, WalkError, codec,
     walk::{self, Reach, Step, Steps},
 };
+
+/// Shards that a directory may have besides two for each entry. Whoever makes them puts at least two
+/// entries below each, but names may share many bits of their hash.
+const SPARE_SHARDS: usize = 1024;
+/// Bits of a name's hash, of which each level of shards takes some.
+const HASH_BITS: usize = 64;
 
 /// The entries of a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +40,8 @@ pub struct Listed {
 /// which come is up to its shards.
 ///
 /// # Errors
-/// [`NodeFault::NotADirectory`] for anything else, and whatever ends a walk.
+/// [`NodeFault::NotADirectory`] for anything else, faults of shards that no directory has, and
+/// whatever ends a walk.
 pub async fn list<S: BlockSource>(source: &S, cid: Cid, max: usize) -> Result<Listing, WalkError> {
     if cid.codec() != codec::DAG_PB {
         return Err(NodeFault::NotADirectory.of(cid));
@@ -65,12 +74,16 @@ async fn list_shards<S: BlockSource>(
 ) -> Result<(), WalkError> {
     let mut steps = Steps::default();
     let mut step = Step::first(root, Reach::Shard { fanout: None });
+    let mut seen = BTreeSet::from([root]);
     loop {
         let Reach::Shard { fanout } = step.reach else {
             return Err(NodeFault::NotADirectory.of(step.cid));
         };
         let (places, fanout) =
             walk::shard(&step.cid, &bytes, fanout).map_err(|why| why.of(step.cid))?;
+        if (step.depth + 1) * fanout.trailing_zeros() as usize > HASH_BITS {
+            return Err(NodeFault::ShardTooDeep.of(step.cid));
+        }
         let mut shards = Vec::new();
         for place in places {
             let Some(name) = place.entry else {
@@ -86,6 +99,12 @@ async fn list_shards<S: BlockSource>(
         let Some(next) = steps.pop() else {
             return Ok(());
         };
+        if !seen.insert(next.cid) {
+            return Err(NodeFault::ShardTwice.of(next.cid));
+        }
+        if seen.len() > SPARE_SHARDS + 2 * listing.entries.len() {
+            return Err(NodeFault::TooFewEntries.of(root));
+        }
         bytes = walk::fetch(source, &next.cid).await?;
         step = next;
     }

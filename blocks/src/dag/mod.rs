@@ -77,6 +77,9 @@ pub mod hash {
 
 /// The largest block, bytes (trustless gateway specification).
 pub const MAX_BLOCK_BYTES: usize = 2 << 20;
+/// Links that a block may have. No block has room for as many that name others by a hash of 32
+/// bytes; small content inside of names would take a hundred times its memory beyond.
+pub const MAX_NODE_LINKS: usize = 1 << 16;
 /// The longest content inside a CID, bytes. Kubo takes twice as many; a [`cid::Cid`] holds these.
 pub const MAX_IDENTITY_BYTES: usize = 64;
 /// Bytes of a file in one leaf (profile `unixfs-v1-2025`, IPIP-499).

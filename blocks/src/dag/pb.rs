@@ -5,6 +5,7 @@ use cid::Cid;
 use thiserror::Error;
 
 use super::{
+    MAX_NODE_LINKS,
     block::read_cid,
     wire::{
         BYTES, Field, Fields, VARINT, field_bytes, number_bytes, put_bytes, put_field, put_head,
@@ -87,6 +88,12 @@ pub enum PbFault {
         /// Where it starts, bytes.
         at: usize,
     },
+    /// More links than [`MAX_NODE_LINKS`].
+    #[error("has more than {MAX_NODE_LINKS} links, the next at byte {at}")]
+    TooManyLinks {
+        /// Where the first too many starts, bytes.
+        at: usize,
+    },
     /// A link that doesn't begin with a CID.
     #[error("a link has no CID at byte {at}")]
     NoCid {
@@ -111,8 +118,8 @@ impl Node {
     /// Reads a block. Its data is a slice of the bytes given, not a copy.
     ///
     /// # Errors
-    /// When the bytes aren't what [`Node::encode`] would make of the same node; links may lack
-    /// name and size (DAG-PB specification).
+    /// When the bytes aren't what [`Node::encode`] would make of the same node, or it has more than
+    /// [`MAX_NODE_LINKS`]; links may lack name and size (DAG-PB specification).
     pub fn decode(bytes: &Bytes) -> Result<Self, PbFault> {
         let mut fields = Fields::new(bytes, 0);
         let mut node = Self::default();
@@ -123,6 +130,9 @@ impl Node {
             match u8::try_from(field.number) {
                 Ok(LINKS) => {
                     field.expect(BYTES)?;
+                    if node.links.len() == MAX_NODE_LINKS {
+                        return Err(PbFault::TooManyLinks { at: field.at });
+                    }
                     let link = fields.bytes()?;
                     let base = fields.position() - link.len();
                     node.links.push(Link::decode(link, base)?);

@@ -48,12 +48,15 @@ pub enum Kind {
         /// Where it leads. Not followed here.
         target: String,
     },
-    /// A block of data, or of dag-pb that isn't of UnixFS.
+    /// A block of data, or of dag-pb that isn't of UnixFS. There is its block and nothing more.
     Data {
         /// Its multicodec.
         codec: u64,
         /// Its length, bytes.
         block_bytes: u64,
+        /// Why nothing can be made of a block of dag-pb that has data of some kind, or isn't what
+        /// its codec says.
+        fault: Option<NodeFault>,
     },
 }
 
@@ -99,7 +102,8 @@ pub enum ResolveError {
 }
 
 /// Finds what a path leads to: names in directories, keys and indexes in dag-cbor and dag-json.
-/// Reads the block at its end too. Symbolic links aren't followed.
+/// Reads the block at its end too, which may be anything: what can't be understood is
+/// [`Kind::Data`]. Symbolic links aren't followed.
 ///
 /// # Errors
 /// See [`ResolveError`]; the block that it names is the last that was read.
@@ -109,13 +113,11 @@ pub async fn resolve<S: BlockSource>(
     path: &[String],
 ) -> Result<Resolved, ResolveError> {
     let end = follow(source, root, path).await?;
-    let kind =
-        kind(&end.cid, &end.bytes).map_err(|why| ResolveError::Node { cid: end.cid, why })?;
     Ok(Resolved {
+        kind: kind(&end.cid, &end.bytes),
         visited: end.visited,
         roots: end.roots,
         cid: end.cid,
-        kind,
         remainder: end.remainder,
     })
 }
@@ -268,27 +270,34 @@ fn data_step(cid: &Cid, bytes: &Bytes, path: &[String]) -> Result<Onward, Resolv
 }
 
 /// What a block stands for.
-pub(super) fn kind(cid: &Cid, bytes: &Bytes) -> Result<Kind, NodeFault> {
-    let data = Kind::Data {
+pub(super) fn kind(cid: &Cid, bytes: &Bytes) -> Kind {
+    let data = |fault| Kind::Data {
         codec: cid.codec(),
         block_bytes: bytes.len() as u64,
+        fault,
     };
     match cid.codec() {
-        codec::RAW => Ok(Kind::File {
+        codec::RAW => Kind::File {
             size_bytes: bytes.len() as u64,
-        }),
-        codec::DAG_PB => match UnixFs::of(&Node::decode(bytes)?) {
-            Ok(UnixFs::File { size_bytes, .. }) => Ok(Kind::File { size_bytes }),
-            Ok(UnixFs::Directory) => Ok(Kind::Directory { is_sharded: false }),
-            Ok(UnixFs::Shard { .. }) => Ok(Kind::Directory { is_sharded: true }),
-            Ok(UnixFs::Symlink { target }) => Ok(Kind::Symlink {
-                target: checked_target(target)?,
-            }),
-            Err(UnixFsFault::NoData) => Ok(data),
-            Err(fault) => Err(fault.into()),
         },
-        _ => Ok(data),
+        codec::DAG_PB => match unixfs_kind(bytes) {
+            Ok(kind) => kind,
+            Err(NodeFault::UnixFs(UnixFsFault::NoData)) => data(None),
+            Err(fault) => data(Some(fault)),
+        },
+        _ => data(None),
     }
+}
+
+fn unixfs_kind(bytes: &Bytes) -> Result<Kind, NodeFault> {
+    Ok(match UnixFs::of(&Node::decode(bytes)?)? {
+        UnixFs::File { size_bytes, .. } => Kind::File { size_bytes },
+        UnixFs::Directory => Kind::Directory { is_sharded: false },
+        UnixFs::Shard { .. } => Kind::Directory { is_sharded: true },
+        UnixFs::Symlink { target } => Kind::Symlink {
+            target: checked_target(target)?,
+        },
+    })
 }
 
 #[cfg(test)]

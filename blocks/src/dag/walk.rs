@@ -86,6 +86,15 @@ pub enum NodeFault {
         /// The parent's places.
         fanout: u64,
     },
+    /// Its shards lie deeper than the hash of a name has bits.
+    #[error("its shards lie deeper than the hash of a name leads")]
+    ShardTooDeep,
+    /// A shard is in two places of one directory: names can't belong into both.
+    #[error("this shard is in its directory twice")]
+    ShardTwice,
+    /// Its shards lead to shards, and hardly to entries.
+    #[error("its shards hold too few entries")]
+    TooFewEntries,
     /// It has another size than its parent says.
     #[error("it has {found_bytes} bytes, its parent says {said_bytes}")]
     Size {

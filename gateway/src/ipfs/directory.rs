@@ -60,7 +60,8 @@ pub async fn serve(asked: &Asked<'_>, resolved: &ResolvedPath) -> Result<Respons
             let etag = format!("\"{}\"", resolved.cid);
             file(asked, &index, &etag, Some(INDEX)).await
         }
-        Ok(_) | Err(NodeError::NotFound(_) | NodeError::NotHeld { .. }) => {
+        // A fault of the directory itself is said by its list.
+        Ok(_) | Err(NodeError::NotFound(_) | NodeError::NotHeld { .. } | NodeError::Invalid(_)) => {
             listed(asked, resolved.cid).await
         }
         Err(error) => Err(asked.failure(error)),

@@ -93,6 +93,7 @@ async fn resolve(asked: &Asked<'_>) -> Result<ResolvedPath, NodeError> {
         asked.own_block().map(|_| PathKind::Data {
             codec: DAG_CBOR,
             block_bytes: 0,
+            fault: None,
         })
     };
     if let Some(kind) = known {
@@ -136,6 +137,15 @@ async fn answer(asked: &Asked<'_>, resolved: &ResolvedPath) -> Result<Response, 
         (Some(format @ Format::IpnsRecord), _) => {
             Err(not_acceptable("a path below /ipfs/", format))
         }
+        (
+            _,
+            PathKind::Data {
+                fault: Some(fault), ..
+            },
+        ) => Err(Failure::invalid(format!(
+            "{} can be had as a block only, with format=raw or format=car: {fault}",
+            resolved.cid
+        ))),
         (format, PathKind::Data { codec, .. }) => {
             data::serve(asked, resolved.cid, *codec, format).await
         }

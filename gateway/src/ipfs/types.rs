@@ -35,12 +35,14 @@ pub enum PathKind {
         /// Where it points, as its author wrote it.
         target: String,
     },
-    /// A block of dag-cbor, dag-json, cbor or json.
+    /// A block of dag-cbor, dag-json, cbor or json, or of dag-pb that isn't of UnixFS.
     Data {
         /// Multicodec of the block.
         codec: u64,
         /// Length of the block.
         block_bytes: u64,
+        /// Why nothing but the block can be had of it, where it should have been of UnixFS.
+        fault: Option<String>,
     },
 }
 

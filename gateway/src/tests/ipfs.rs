@@ -254,6 +254,31 @@ async fn codecs_are_not_converted() {
 }
 
 #[tokio::test]
+async fn a_block_that_should_have_been_of_unixfs_can_be_had_as_a_block() {
+    let app = App::new();
+    let odd = app.node.ipfs.data(DAG_PB, b"odd", &[]);
+    let root = app.node.ipfs.directory(&[("odd", odd)]);
+    for path in [format!("/ipfs/{odd}"), format!("/ipfs/{root}/odd")] {
+        let raw = app.get(&format!("{path}?format=raw")).await;
+        assert_eq!(
+            (raw.status.as_u16(), raw.body.as_slice()),
+            (200, &b"odd"[..])
+        );
+        let car = app.get(&format!("{path}?format=car&dag-scope=block")).await;
+        assert_eq!(car.status, 200);
+        for query in ["", "?format=dag-json", "?format=json"] {
+            let answer = app.get(&format!("{path}{query}")).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (400, "invalid")
+            );
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(body.contains("not a node of UnixFS"), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn blocks_have_ranges_and_conditions_of_their_own() {
     let app = App::new();
     let cid = app.node.ipfs.file(b"0123456789");

@@ -27,6 +27,8 @@ pub enum Thing {
     Data(Bytes, Vec<(String, Option<Cid>)>),
     Denied,
     Broken,
+    /// No path leads through it or to it.
+    Tangled,
 }
 
 #[derive(Default)]
@@ -85,6 +87,7 @@ impl World {
                 reason: "for a test".into(),
             }),
             Some(Thing::Broken) => Err(NodeError::NotVerified(format!("{cid} is broken"))),
+            Some(Thing::Tangled) => Err(NodeError::Invalid(format!("{cid} is tangled"))),
             Some(thing) => Ok(thing),
             None => Err(NodeError::NotHeld {
                 what: format!("block {cid}"),
@@ -128,8 +131,9 @@ impl World {
             Thing::Data(bytes, _) => PathKind::Data {
                 codec: cid.codec(),
                 block_bytes: bytes.len() as u64,
+                fault: (cid.codec() == DAG_PB).then(|| "it is not a node of UnixFS".to_owned()),
             },
-            Thing::Denied | Thing::Broken => unreachable!("refused by get"),
+            Thing::Denied | Thing::Broken | Thing::Tangled => unreachable!("refused by get"),
         };
         Ok(ResolvedPath {
             visited: roots.clone(),

@@ -5,7 +5,7 @@ use model::{BlobId, EntryId};
 
 use super::{
     App,
-    ipfs_fake::{DAG_CBOR, DAG_JSON, RAW, Thing, name},
+    ipfs_fake::{DAG_CBOR, DAG_JSON, DAG_PB, RAW, Thing, name},
     request,
 };
 
@@ -82,6 +82,21 @@ async fn a_directory_is_its_index_or_a_list_and_ends_with_a_slash() {
     assert_eq!(head.header("content-length"), top.len().to_string());
     let block = app.get(&format!("/ipfs/{root}?format=raw")).await;
     assert_eq!(block.status, 200, "a block needs no slash");
+}
+
+#[tokio::test]
+async fn a_directory_is_listed_when_no_path_leads_to_its_index() {
+    let app = App::new();
+    let world = &app.node.ipfs;
+    let tangled = world.put(name(RAW, b"tangled"), Thing::Tangled);
+    let odd = world.data(DAG_PB, b"odd", &[]);
+    let broken = world.put(name(RAW, b"broken"), Thing::Broken);
+    for (index, status) in [(tangled, 200), (odd, 200), (broken, 502)] {
+        let site = world.directory(&[("index.html", index)]);
+        let list = app.get(&format!("/ipfs/{site}/")).await;
+        assert_eq!(list.status, status, "{}", list.text());
+        assert_eq!(list.text().contains("Index of"), status == 200);
+    }
 }
 
 #[tokio::test]

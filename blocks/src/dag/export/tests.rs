@@ -321,8 +321,31 @@ async fn nodes_that_are_no_file_system_are_exported_as_blocks() {
     let (_, found, error) = car_of(&memory, wanted(root, "", Scope::All)).await;
     assert_eq!(found, [root, leaf]);
     assert!(error.is_none());
+    let (_, found, error) = car_of(&memory, wanted(root, "", Scope::Block)).await;
+    assert_eq!(found, [root]);
+    assert!(error.is_none());
     let (_, _, error) = car_of(&memory, wanted(root, "", Scope::Entity)).await;
     assert!(matches!(error, Some(WalkError::Node { .. })));
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_walked_is_an_error_before_anything_else() {
+    let mut memory = Memory::default();
+    let open = memory.put(codec::DAG_JSON, "[".repeat(1000));
+    let cut = memory.put(codec::DAG_CBOR, vec![0x81]);
+    let node = memory.put(codec::DAG_PB, "\n\x02\x08\x01\x12\0");
+    let root = memory.directory(&[("open", open), ("cut", cut), ("node", node)]);
+    let memory = Arc::new(memory);
+    for (path, end) in [("open", open), ("cut", cut), ("node", node)] {
+        for wanted in [wanted(end, "", Scope::All), wanted(root, path, Scope::All)] {
+            let (roots, found, error) = car_of(&memory, wanted).await;
+            assert!(roots.is_empty() && found.is_empty(), "{path}: {found:?}");
+            assert!(matches!(error, Some(WalkError::Node { cid, .. }) if cid == end));
+        }
+        let (roots, found, error) = car_of(&memory, wanted(root, path, Scope::Block)).await;
+        assert_eq!((roots, found), (vec![end], vec![root, end]));
+        assert!(error.is_none(), "{path}: {error:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use super::{
-    super::{BlockError, Entry, directory, memory::Memory},
+    super::{
+        BlockError, Entry, directory,
+        memory::{MURMUR3, Memory},
+    },
     *,
 };
 
@@ -96,9 +99,72 @@ async fn shards_too_deep_are_refused() {
     let mut memory = Memory::default();
     let leaf = memory.raw(b"leaf");
     let mut root = memory.shard(&[("00x", leaf)]);
-    for _ in 0..10_000 {
+    for _ in 1..8 {
         root = memory.shard(&[("00", root)]);
     }
+    assert_eq!(names(&list(&memory, root, 10).await.unwrap()), ["x"]);
+    root = memory.shard(&[("00", root)]);
     let found = list(&memory, root, 10).await;
-    assert!(matches!(found, Err(WalkError::TooDeep { .. })));
+    let why = NodeFault::ShardTooDeep;
+    assert!(matches!(found, Err(WalkError::Node { why: found, .. }) if found == why));
+}
+
+#[tokio::test]
+async fn a_shard_in_two_places_is_a_fault() {
+    let mut memory = Memory::default();
+    let places: Vec<_> = (0..=255_u16).map(|place| format!("{place:02X}")).collect();
+    let mut shard = memory.shard(&[]);
+    for _ in 1..3 {
+        let links: Vec<_> = places.iter().map(|place| (place.as_str(), shard)).collect();
+        shard = memory.shard(&links);
+    }
+    memory.asked();
+    let found = list(&memory, shard, 10).await;
+    assert_eq!(memory.asked().len(), 3, "none is read twice");
+    let why = NodeFault::ShardTwice;
+    assert!(
+        matches!(&found, Err(WalkError::Node { why: found, .. }) if *found == why),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn shards_that_hold_hardly_anything_are_bounded() {
+    let mut memory = Memory::default();
+    let places: Vec<_> = (0..=255_u16).map(|place| format!("{place:02X}")).collect();
+    let mut number = 0;
+    let mut uppers = Vec::new();
+    for _ in 0..5 {
+        let mut links = Vec::new();
+        for place in &places {
+            number += 1;
+            let node = Node {
+                links: Vec::new(),
+                data: Some(bare(number)),
+            };
+            links.push((place.as_str(), memory.put(codec::DAG_PB, node.encode())));
+        }
+        uppers.push(memory.shard(&links));
+    }
+    let uppers: Vec<_> = places.iter().map(String::as_str).zip(uppers).collect();
+    let root = memory.shard(&uppers);
+    memory.asked();
+    let found = list(&memory, root, 10_000).await;
+    let why = NodeFault::TooFewEntries;
+    assert!(
+        matches!(&found, Err(WalkError::Node { cid, why: found }) if (cid, found) == (&root, &why)),
+        "{found:?}"
+    );
+    assert!(memory.asked().len() <= SPARE_SHARDS + 1);
+}
+
+/// The data of a shard without links, each with its own number in a field that nobody reads.
+fn bare(number: u16) -> Bytes {
+    let shard = UnixFs::Shard {
+        bitfield: Bytes::new(),
+        fanout: 256,
+        hash: MURMUR3,
+    };
+    let [high, low] = number.to_be_bytes();
+    [&shard.encode()[..], &[0x7a, 2, high, low]].concat().into()
 }

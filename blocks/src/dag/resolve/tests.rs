@@ -266,7 +266,7 @@ async fn shards_deeper_than_a_hash_has_bits_are_refused() {
 }
 
 #[tokio::test]
-async fn nodes_that_contradict_themselves_are_faults() {
+async fn nodes_that_contradict_themselves_are_blocks_with_a_fault() {
     let mut memory = Memory::default();
     let leaf = memory.raw(b"leaf");
     let shard = |fanout, hash| UnixFs::Shard {
@@ -281,7 +281,19 @@ async fn nodes_that_contradict_themselves_are_faults() {
     };
     let one = [("", leaf)];
     let long = "x".repeat(4097);
+    let typed = |kind| Node {
+        links: Vec::new(),
+        data: Some(Bytes::from(vec![8, kind])),
+    };
     let cases = [
+        (
+            memory.put(codec::DAG_PB, typed(3).encode()),
+            UnixFsFault::Type(3).into(),
+        ),
+        (
+            memory.put(codec::DAG_PB, "\n\x02\x08\x01\x12\0"),
+            PbFault::Order { field: 2, at: 4 }.into(),
+        ),
         (
             memory.node(Some(&shard(100, MURMUR3)), &[("00x", leaf)]),
             UnixFsFault::Fanout(100).into(),
@@ -311,12 +323,25 @@ async fn nodes_that_contradict_themselves_are_faults() {
             NodeFault::SymlinkTooLong { found_bytes: 4097 },
         ),
     ];
-    for (root, wanted) in cases {
-        let found = at(&memory, root, "").await;
-        let Err(ResolveError::Node { cid, why }) = found else {
-            panic!("{found:?}");
+    for (end, wanted) in cases {
+        let root = memory.directory(&[("end", end)]);
+        let found = at(&memory, root, "end").await.unwrap();
+        assert_eq!((found.cid, found.visited), (end, vec![root, end]));
+        let kind = Kind::Data {
+            codec: codec::DAG_PB,
+            block_bytes: memory.blocks[&end].len() as u64,
+            fault: Some(wanted),
         };
-        assert_eq!((cid, why), (root, wanted));
+        assert_eq!(found.kind, kind);
+        let below = at(&memory, root, "end/x").await;
+        assert!(
+            matches!(
+                below,
+                Err(ResolveError::Node { cid, .. } | ResolveError::ThroughFile { cid, .. })
+                    if cid == end
+            ),
+            "{below:?}"
+        );
     }
 }
 
@@ -383,19 +408,17 @@ async fn names_that_are_not_utf_8_are_faults() {
     let name = bytes.windows(4).position(|four| four == b"name").unwrap();
     bytes[name] = 0xff;
     let root = memory.put(codec::DAG_PB, bytes);
-    for text in ["", "name"] {
-        let found = at(&memory, root, text).await;
-        assert!(
-            matches!(
-                &found,
-                Err(ResolveError::Node {
-                    why: NodeFault::Pb(PbFault::Name { .. }),
-                    ..
-                })
-            ),
-            "{found:?}"
-        );
-    }
+    let found = at(&memory, root, "name").await;
+    assert!(
+        matches!(
+            &found,
+            Err(ResolveError::Node {
+                why: NodeFault::Pb(PbFault::Name { .. }),
+                ..
+            })
+        ),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -408,6 +431,7 @@ async fn dag_pb_without_unixfs_is_data_with_named_links() {
         found.kind,
         Kind::Data {
             codec: codec::DAG_PB,
+            fault: None,
             ..
         }
     ));

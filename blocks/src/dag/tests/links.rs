@@ -4,7 +4,8 @@ use ipld_core::ipld;
 
 use super::{cid, identity};
 use crate::dag::{
-    Link, LinksFault, MAX_NESTING, NameFault, Node, PbFault, codec, hash, links, name_of,
+    Link, LinksFault, MAX_NESTING, MAX_NODE_LINKS, NameFault, Node, PbFault, codec, hash, links,
+    name_of,
 };
 
 fn links_of(codec: u64, bytes: &[u8]) -> Result<Vec<Cid>, LinksFault> {
@@ -139,5 +140,31 @@ fn values_in_each_other_are_bounded() {
             };
             assert_eq!(links_of(codec, &bytes), Err(fault));
         }
+    }
+}
+
+#[test]
+fn links_of_a_block_are_bounded() {
+    let cbor = |count: usize| {
+        let mut bytes = vec![0x9a];
+        bytes.extend(u32::try_from(count).unwrap().to_be_bytes());
+        bytes.extend(b"\xd8\x2a\x45\0\x01\x55\0\0".repeat(count));
+        bytes
+    };
+    let json = |count: usize| {
+        let links = vec![r#"{"/":"bafkqaaa"}"#; count];
+        format!("[{}]", links.join(",")).into_bytes()
+    };
+    let makes: [(u64, &dyn Fn(usize) -> Vec<u8>); 2] =
+        [(codec::DAG_CBOR, &cbor), (codec::DAG_JSON, &json)];
+    for (codec, make) in makes {
+        let most = links_of(codec, &make(MAX_NODE_LINKS)).unwrap();
+        assert_eq!(most.len(), MAX_NODE_LINKS);
+        let found = links_of(codec, &make(MAX_NODE_LINKS + 1));
+        assert!(
+            matches!(found, Err(LinksFault::TooMany { .. })),
+            "{:?}",
+            found.map(|links| links.len())
+        );
     }
 }

@@ -1,7 +1,10 @@
 use bytes::Bytes;
+use cid::Cid;
 
 use super::identity;
-use crate::dag::{Link, Node, PbFault, UnixFs, UnixFsFault};
+use crate::dag::{
+    Link, MAX_BLOCK_BYTES, MAX_NODE_LINKS, Node, PbFault, UnixFs, UnixFsFault, codec, name_of,
+};
 
 /// A link's fields: the identity CID of nothing, an empty name, a size of 5.
 const HASH: &[u8] = &[0x0a, 4, 1, 0x55, 0, 0];
@@ -255,4 +258,23 @@ fn shards_and_symbolic_links_are_what_they_say() {
     let target = "../there".to_owned();
     let symlink = UnixFs::Symlink { target };
     assert_eq!(meaning(0, &symlink.encode()), Ok(symlink));
+}
+
+#[test]
+fn a_node_has_no_more_links_than_names_with_hashes_find_room_for() {
+    let hashed = link(&[&field(0x0a, &name_of(codec::RAW, b"x").to_bytes())]);
+    let shortest = {
+        let v0 = Cid::new_v0(*name_of(codec::RAW, b"x").hash()).unwrap();
+        link(&[&field(0x0a, &v0.to_bytes())])
+    };
+    for link in [hashed, shortest] {
+        let most = MAX_BLOCK_BYTES / link.len();
+        assert_eq!(decode(&link.repeat(most)).unwrap().links.len(), most);
+    }
+    let inline = link(&[&field(0x0a, &[1, 0x55, 0, 0])]);
+    let most = decode(&inline.repeat(MAX_NODE_LINKS)).unwrap();
+    assert_eq!(most.links.len(), MAX_NODE_LINKS);
+    let at = inline.len() * MAX_NODE_LINKS;
+    let fault = decode(&inline.repeat(MAX_NODE_LINKS + 1)).err();
+    assert_eq!(fault, Some(PbFault::TooManyLinks { at }));
 }
