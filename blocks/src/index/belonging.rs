@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cid::Cid;
+use cid::{Cid, multihash::Multihash};
 use model::BlobId;
 use redb::ReadTransaction;
 
@@ -10,9 +10,11 @@ use super::{
     FileAt,
     database::Fault,
     lookup::own_name,
-    tables::{self, FILES, FILES_OF, OWNERS, Owner, PARTS, bounds, name, named, span},
+    tables::{
+        self, FILES, FILES_OF, OWNED, OWNERS, Owner, PARTS, PARTS_OF, bounds, name, named, span,
+    },
 };
-use crate::{Blobs, StoreError};
+use crate::{Blobs, StoreError, dag};
 
 impl Blobs {
     /// Every root that is known to mean a blob: of its profile, and of files that came as blocks.
@@ -47,6 +49,64 @@ impl Blobs {
         }
         Ok(blobs)
     }
+
+    /// Whether a block is kept for its own sake: with a DAG that was taken in, or alone.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub async fn is_taken_in(&self, cid: &Cid) -> Result<bool, StoreError> {
+        let key = tables::key(cid);
+        let reading = self
+            .index()
+            .read("look up why a block is kept", move |reading| {
+                let span = span(&key);
+                for entry in reading.open_table(OWNERS)?.range::<&[u8]>(bounds(&span))? {
+                    let (owner, _) = entry?;
+                    if Owner::blob_of(&owner.value()[key.len()..]).is_none() {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            });
+        reading.await
+    }
+
+    /// The first of a blob's leaves and nodes that is wanted. Only the hash of each is known: it is
+    /// asked for as raw. Constant memory, however large the blob.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub async fn find_below(
+        &self,
+        blob: BlobId,
+        wanted: impl Fn(&Cid) -> bool + Send + 'static,
+    ) -> Result<Option<Cid>, StoreError> {
+        let reading = self
+            .index()
+            .read("look through a file's blocks", move |reading| {
+                for (table, prefix) in [
+                    (PARTS_OF, blob.as_bytes().to_vec()),
+                    (OWNED, Owner::blob(blob).as_bytes().to_vec()),
+                ] {
+                    let span = span(&prefix);
+                    for entry in reading.open_table(table)?.range::<&[u8]>(bounds(&span))? {
+                        let (key, _) = entry?;
+                        let cid = hashed(&key.value()[prefix.len()..])?;
+                        if wanted(&cid) {
+                            return Ok(Some(cid));
+                        }
+                    }
+                }
+                Ok(None)
+            });
+        reading.await
+    }
+}
+
+fn hashed(multihash: &[u8]) -> Result<Cid, Fault> {
+    let hash = Multihash::<64>::from_bytes(multihash)
+        .map_err(|error| Fault::Corrupted(format!("a hash in the index: {error}")))?;
+    Ok(Cid::new_v1(dag::codec::RAW, hash))
 }
 
 fn roots(reading: &ReadTransaction, blob: BlobId) -> Result<Vec<Cid>, Fault> {

@@ -37,7 +37,16 @@ async fn every_block_of_a_file_names_its_blob_and_a_blob_its_roots() {
     }
     for cid in [small, top] {
         assert_eq!(blobs.blobs_below(&cid).await.unwrap(), []);
+        assert!(blobs.is_taken_in(&cid).await.unwrap(), "{cid}");
+        let found = blobs.find_below(blob, move |below| below.hash() == cid.hash());
+        assert_eq!(found.await.unwrap(), None);
     }
+    for (cid, _) in of_file.clone() {
+        let found = blobs.find_below(blob, move |below| below.hash() == cid.hash());
+        let as_raw = Cid::new_v1(codec::RAW, *cid.hash());
+        assert_eq!(found.await.unwrap(), Some(as_raw));
+    }
+    assert!(!blobs.is_taken_in(&imported.unixfs).await.unwrap());
     // Its nodes stay as long as the blob does, and go with it.
     blobs.remove_dag(&top).await.unwrap();
     assert_held(&blobs, &of_file).await;
