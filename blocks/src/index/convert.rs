@@ -154,7 +154,7 @@ impl Walk {
         let mapped = self.blobs.index().write("map leaves", move |tables| {
             let mut holes: Vec<Packed> = Vec::new();
             for key in &nodes {
-                tables.own(Owner::blob(blob), key, 0)?;
+                tables.own(Owner::blob(blob), key)?;
             }
             for (key, part) in &parts {
                 let place = tables.place(key)?;

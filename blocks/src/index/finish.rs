@@ -1,7 +1,7 @@
 //! The end of an intake: what is below its roots is found, marked, and pinned where it lies in
 //! blobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -9,7 +9,7 @@ use model::BlobId;
 
 use super::{
     Intake, IntakeError, Taken,
-    tables::{self, Owner, Part, Place, joined},
+    tables::{self, Mark, Owner, Part, Place, joined},
 };
 use crate::{
     BlobStatus, Blobs, Keep, StoreError,
@@ -21,7 +21,11 @@ const FILE_BYTES: u64 = 256 * 1024;
 /// Marks that are written together.
 const MARKS: usize = 2048;
 
-/// The walk below the roots of an intake. Every block is visited once, however often it is linked.
+/// Links of a block; of a file also its size.
+type Links = (Vec<Cid>, Option<u64>);
+
+/// The walk below the roots of an intake. Every block is visited once as each codec, however often
+/// it is linked.
 pub(super) struct Walk {
     pub(super) blobs: Blobs,
     pub(super) root: Cid,
@@ -30,8 +34,8 @@ pub(super) struct Walk {
     pub(super) taken: Taken,
     finish: u32,
     bytes: u64,
-    /// Visited, and not yet written as such.
-    marks: BTreeSet<Vec<u8>>,
+    /// Visited, as which codecs, and not yet written as such.
+    marks: BTreeMap<Vec<u8>, BTreeSet<u64>>,
     pinned: BTreeSet<BlobId>,
 }
 
@@ -52,7 +56,7 @@ impl Walk {
             taken: Taken::default(),
             finish,
             bytes: 0,
-            marks: BTreeSet::new(),
+            marks: BTreeMap::new(),
             pinned: intake.pinned.clone(),
         }
     }
@@ -88,23 +92,19 @@ impl Walk {
             return Ok((dag::links(&cid, &bytes).unwrap_or_default(), is_in_file));
         }
         let key = tables::key(&cid);
-        if dag::check_name(&cid).is_err() || self.marks.contains(&key) {
+        if dag::check_name(&cid).is_err() || self.codecs(&key).contains(&cid.codec()) {
             return Ok((Vec::new(), is_in_file));
         }
         let mark = (joined(self.owner.as_bytes(), &key), self.finish);
         let looked = self.blobs.look(&cid, Some(mark)).await?;
-        if looked.is_marked {
+        if looked.visited.contains(&cid.codec()) {
             return Ok((Vec::new(), is_in_file));
         }
-        let (block_bytes, links, file_bytes) = match looked.place {
-            Some(place) => {
-                let block_bytes = place.len();
-                let (links, file_bytes) = self.links(&cid, place).await?;
-                (block_bytes, links, file_bytes)
-            }
-            // What lies in a blob is a leaf.
+        let is_first = looked.visited.is_empty() && self.codecs(&key).is_empty();
+        let (block_bytes, (links, file_bytes)) = match looked.place {
+            Some(place) => (place.len(), self.links(&cid, place).await?),
             None => match self.pin_part(&cid, looked.parts).await? {
-                Some(block_bytes) => (block_bytes, Vec::new(), None),
+                Some(part) => (part.block_bytes(), self.part_links(&cid, &part).await?),
                 None => {
                     self.taken.missing += 1;
                     return Ok((Vec::new(), is_in_file));
@@ -116,28 +116,41 @@ impl Walk {
         {
             self.convert(cid, size_bytes).await?;
         }
-        self.taken.blocks += 1;
-        self.bytes += block_bytes;
-        self.marks.insert(key);
+        if is_first {
+            self.taken.blocks += 1;
+            self.bytes += block_bytes;
+        }
+        self.marks.entry(key).or_default().insert(cid.codec());
         if self.marks.len() >= MARKS {
             self.mark().await?;
         }
         Ok((links, file_bytes.is_some()))
     }
 
+    /// As which codecs a block was visited, of what isn't written yet.
+    fn codecs(&self, key: &[u8]) -> &BTreeSet<u64> {
+        const NONE: &BTreeSet<u64> = &BTreeSet::new();
+        self.marks.get(key).unwrap_or(NONE)
+    }
+
     /// The links of a block, and its size if it is a file.
-    async fn links(&self, cid: &Cid, place: Place) -> Result<(Vec<Cid>, Option<u64>), IntakeError> {
+    async fn links(&self, cid: &Cid, place: Place) -> Result<Links, IntakeError> {
         let bytes = match place {
             _ if cid.codec() == codec::RAW => return Ok((Vec::new(), Some(place.len()))),
             Place::Here(bytes) => bytes,
             Place::Packed(_) => self.read(cid).await?,
         };
-        let file_bytes = match cid.codec() {
-            codec::DAG_PB => file_bytes(&bytes),
-            _ => None,
-        };
-        // A block that isn't what its codec says is kept, and leads nowhere.
-        Ok((dag::links(cid, &bytes).unwrap_or_default(), file_bytes))
+        Ok(links(cid, &bytes))
+    }
+
+    /// The links of a block that lies in a blob. Most are leaves, but any block's bytes can be.
+    async fn part_links(&self, cid: &Cid, part: &Part) -> Result<Links, IntakeError> {
+        match cid.codec() {
+            codec::RAW => Ok((Vec::new(), None)),
+            // What is around its bytes makes it a leaf.
+            codec::DAG_PB if !part.prefix.is_empty() => Ok((Vec::new(), None)),
+            _ => Ok(links(cid, &self.read(cid).await?)),
+        }
     }
 
     pub(super) async fn read(&self, cid: &Cid) -> Result<Bytes, IntakeError> {
@@ -145,15 +158,15 @@ impl Walk {
         read.map_err(|source| IntakeError::Back { cid: *cid, source })
     }
 
-    /// A block that lies in blobs stays as long as one of them does. Gives its length.
+    /// A block that lies in blobs stays as long as one of them does. Gives where it lies.
     async fn pin_part(
         &mut self,
         cid: &Cid,
         parts: Vec<(BlobId, Part)>,
-    ) -> Result<Option<u64>, IntakeError> {
+    ) -> Result<Option<Part>, IntakeError> {
         let pinned = parts.iter().find(|(blob, _)| self.pinned.contains(blob));
         if let Some((_, part)) = pinned {
-            return Ok(Some(part.block_bytes()));
+            return Ok(Some(part.clone()));
         }
         let Some((blob, part)) = self.blobs.part_held(cid, parts).await? else {
             return Ok(None);
@@ -162,7 +175,7 @@ impl Walk {
         // It may have gone just before.
         let status = self.blobs.status(blob).await?;
         let is_held = matches!(status, BlobStatus::Complete { .. });
-        Ok(is_held.then(|| part.block_bytes()))
+        Ok(is_held.then_some(part))
     }
 
     pub(super) async fn pin(&mut self, blob: BlobId) -> Result<(), IntakeError> {
@@ -178,9 +191,10 @@ impl Walk {
         self.blobs
             .index()
             .write("mark blocks", move |tables| {
-                marks
-                    .iter()
-                    .try_for_each(|key| tables.own(owner, key, finish))
+                marks.iter().try_for_each(|(key, codecs)| {
+                    let codecs = codecs.clone();
+                    tables.mark(owner, key, Mark { finish, codecs })
+                })
             })
             .await
     }
@@ -189,6 +203,15 @@ impl Walk {
 /// Why the blobs of a DAG are kept.
 pub(super) fn pin(root: &Cid) -> Keep {
     Keep::pin(Cid::new_v1(root.codec(), *root.hash()))
+}
+
+/// A block that isn't what its codec says is kept, and leads nowhere.
+fn links(cid: &Cid, bytes: &Bytes) -> Links {
+    let file_bytes = match cid.codec() {
+        codec::DAG_PB => file_bytes(bytes),
+        _ => None,
+    };
+    (dag::links(cid, bytes).unwrap_or_default(), file_bytes)
 }
 
 /// The size of the file that a dag-pb block is, if it is one.

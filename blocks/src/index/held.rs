@@ -33,7 +33,7 @@ impl Blobs {
         let key = tables::key(cid);
         let written = self.index().write("keep a block", move |tables| {
             tables.put(&key, &Place::Here(bytes.clone()))?;
-            tables.own(Owner::alone(&key), &key, 0)
+            tables.own(Owner::alone(&key), &key)
         });
         if let Err(error) = written.await {
             self.files().drop_ballast_if_full();

@@ -275,7 +275,7 @@ impl Batch {
             if bytes.len() <= HERE_BYTES {
                 tables.put(key, &Place::Here(bytes.clone()))?;
             }
-            tables.own(self.owner, key, 0)?;
+            tables.own(self.owner, key)?;
         }
         if !large.is_empty() {
             tables.change_pack(&self.name, |pack| pack.len = end)?;

@@ -1,6 +1,6 @@
 //! Finding blocks.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,7 +12,9 @@ use super::{
     database::{Fault, on_thread},
     handle::Handle,
     pack,
-    tables::{self, BLOCKS, FILES, OWNED, OWNERS, Owner, PARTS, Packed, Part, Place, name, span},
+    tables::{
+        self, BLOCKS, FILES, Mark, OWNED, OWNERS, Owner, PARTS, Packed, Part, Place, name, span,
+    },
 };
 use crate::{
     BlobSource, BlobStatus, Blobs, ReadError, StoreError,
@@ -40,7 +42,8 @@ pub(super) struct Looked {
     pub(super) place: Option<Place>,
     /// Else the blobs that it may be a part of.
     pub(super) parts: Vec<(BlobId, Part)>,
-    pub(super) is_marked: bool,
+    /// Codecs that it was visited as, in the finish that is asked about.
+    pub(super) visited: BTreeSet<u64>,
 }
 
 /// What one blob had to say.
@@ -141,7 +144,7 @@ impl Blobs {
         Ok(part.map(|(_, part)| part.block_bytes()))
     }
 
-    /// What the index has on a block, and whether a mark of that value is set.
+    /// What the index has on a block, and how a finish of that number marked it.
     pub(super) async fn look(
         &self,
         cid: &Cid,
@@ -153,7 +156,10 @@ impl Blobs {
                 let mut looked = Looked::default();
                 if let Some((key, wanted)) = &mark {
                     let found = tables::get(reading, OWNED, key)?;
-                    looked.is_marked = found.is_some_and(|mark| mark == wanted.to_le_bytes());
+                    let found = found.map(|mark| Mark::decode(&mark));
+                    if let Some(mark) = found.filter(|mark| mark.finish == *wanted) {
+                        looked.visited = mark.codecs;
+                    }
                 }
                 let key = tables::key(&cid);
                 let place = stored(reading, &key)?;

@@ -189,7 +189,7 @@ fn record(tables: &mut Writing<'_>, blob: BlobId, names: &Names) -> Result<(), F
     for (cid, bytes) in nodes {
         let key = tables::key(cid);
         tables.put(&key, &Place::Here(bytes.clone()))?;
-        tables.own(owner, &key, 0)?;
+        tables.own(owner, &key)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `blocks` | multihash | [`Place`] of a block that is stored beside the blobs |
 //! | `owners` | multihash, [`Owner`] | – : why a block of `blocks` is kept |
-//! | `owned` | [`Owner`], multihash | the finish that last reached it |
+//! | `owned` | [`Owner`], multihash | [`Mark`]: the finish that last reached it |
 //! | `parts` | multihash, blob | [`Part`]: a block whose bytes lie in a blob |
 //! | `parts_of` | blob, multihash | – |
 //! | `files` | CIDv1 of a root | [`FileAt`] |
@@ -13,7 +13,7 @@
 //! | `dags` | CIDv1 of a root | [`Dag`] |
 //! | `packs` | CIDv1 of a root | [`Pack`] |
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -193,6 +193,44 @@ impl Part {
     }
 }
 
+/// When the end of an intake last reached a block, and as what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Which finish; 0 is none.
+    pub(super) finish: u32,
+    /// Codecs that the block was linked with. What it links to depends on them.
+    pub(super) codecs: BTreeSet<u64>,
+}
+
+impl Mark {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut to = self.finish.to_le_bytes().to_vec();
+        for codec in &self.codecs {
+            to.extend(codec.to_le_bytes());
+        }
+        to
+    }
+
+    /// A mark that can't be read is none: the block is visited once more.
+    pub(super) fn decode(value: &[u8]) -> Self {
+        let Some((finish, codecs)) = value.split_first_chunk() else {
+            return Self::default();
+        };
+        let codecs = codecs.as_chunks().0.iter();
+        Self {
+            finish: u32::from_le_bytes(*finish),
+            codecs: codecs.map(|codec| u64::from_le_bytes(*codec)).collect(),
+        }
+    }
+
+    /// Adds what was known, if it is of the same finish.
+    fn join(&mut self, known: &Self) {
+        if known.finish == self.finish {
+            self.codecs.extend(&known.codecs);
+        }
+    }
+}
+
 /// A DAG that was or is being taken in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dag {
@@ -317,12 +355,20 @@ impl<'t> Writing<'t> {
     }
 
     /// Gives a block a reason to stay.
-    pub(super) fn own(&mut self, owner: Owner, key: &[u8], finish: u32) -> Result<(), Fault> {
-        let (owner, finish) = (owner.as_bytes(), finish.to_le_bytes());
+    pub(super) fn own(&mut self, owner: Owner, key: &[u8]) -> Result<(), Fault> {
+        self.mark(owner, key, Mark::default())
+    }
+
+    /// Gives a block a reason to stay, and says which finish reached it.
+    pub(super) fn mark(&mut self, owner: Owner, key: &[u8], mut mark: Mark) -> Result<(), Fault> {
+        let owned = joined(owner.as_bytes(), key);
+        if let Some(known) = self.owned.get(owned.as_slice())? {
+            mark.join(&Mark::decode(known.value()));
+        }
         self.owned
-            .insert(joined(owner, key).as_slice(), finish.as_slice())?;
+            .insert(owned.as_slice(), mark.encode().as_slice())?;
         self.owners
-            .insert(joined(key, owner).as_slice(), [].as_slice())?;
+            .insert(joined(key, owner.as_bytes()).as_slice(), [].as_slice())?;
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! DAGs whose nodes lie about what is below them.
 
+use cid::Cid;
+
 use super::{
-    intake::{Blocks, add, assert_held, file, node, take},
+    intake::{Blocks, add, assert_held, file, folder, node, take},
     noise, open,
 };
 use crate::{
@@ -65,4 +67,47 @@ async fn what_the_index_says_wrongly_is_found_and_an_honest_intake_heals_it() {
     }
     let status = blobs.status(imported.blob).await.unwrap();
     assert!(matches!(status, BlobStatus::Complete { .. }));
+}
+
+#[tokio::test]
+async fn a_node_that_is_linked_as_raw_bytes_first_is_followed_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let mut blocks = Blocks::new();
+    let large = noise("large", 300 * KIB);
+    let large_leaf = add(&mut blocks, codec::RAW, large.clone());
+    let (root, _) = node(&mut blocks, &[], &[(large_leaf, large.len() as u64)]);
+    let as_raw = Cid::new_v1(codec::RAW, *root.hash());
+    take(&blobs, root, &blocks).await;
+    let mut both = blocks.clone();
+    let top = folder(&mut both, &[("1 raw", as_raw), ("2 node", root)]);
+    let taken = take(&blobs, top, &both).await;
+    assert_eq!((taken.blocks, taken.missing), (3, 0));
+    let held = blobs.dags().await.unwrap();
+    let held = held.iter().find(|dag| dag.root == top).unwrap();
+    let bytes: u64 = both.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    assert_eq!(held.bytes, bytes);
+    blobs.remove_dag(&root).await.unwrap();
+    assert_held(&blobs, &both).await;
+}
+
+#[tokio::test]
+async fn a_node_that_lies_in_a_blob_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let mut blocks = Blocks::new();
+    let leaf = add(&mut blocks, codec::RAW, noise("leaf", 10));
+    let missing = add(&mut Blocks::new(), codec::RAW, noise("missing", 10));
+    let (inner, _) = node(&mut blocks, &[], &[(leaf, 10), (missing, 10)]);
+    // A file whose only leaf is the node.
+    let bytes = blocks[1].1.clone();
+    let imported = blobs.import_bytes(bytes, &Keep::pin("own")).await;
+    let as_raw = Cid::new_v1(codec::RAW, *inner.hash());
+    assert_eq!(imported.unwrap().unixfs, as_raw);
+    let mut above = Blocks::new();
+    let top = folder(&mut above, &[("node", inner)]);
+    above.push(blocks[0].clone());
+    let taken = take(&blobs, top, &above).await;
+    assert_eq!((taken.blocks, taken.missing), (3, 1));
+    assert_held(&blobs, &blocks).await;
 }
