@@ -3,7 +3,8 @@
 //! Lists are files that the configuration names, and `denylists/*.deny` in the data folder; they are
 //! read again when they change. In the order of the files, the last rule that is about a name
 //! decides; the person's own list, `own.deny`, comes last. Rules are about hashes, whatever CID
-//! they are in, and about all names of the same bytes: what denies a UnixFS root denies the blob.
+//! they are in, and about all names of the same bytes: what denies a UnixFS root, or a leaf, denies
+//! the blob.
 
 mod files;
 mod hashes;
@@ -223,14 +224,35 @@ impl Denylist {
         folder: &DataFolder,
         pairs: impl IntoIterator<Item = (Cid, BlobId)>,
     ) -> Result<(), FolderError> {
+        self.note(folder, |twins| {
+            let pairs = pairs.into_iter();
+            pairs.fold(false, |is_new, (root, blob)| twins.add(root, blob) | is_new)
+        })
+    }
+
+    /// Notes that a denied block is a part of a blob, durably: the blob is denied as long as the
+    /// block is. Blocks.
+    ///
+    /// # Errors
+    /// When that can't be written.
+    pub fn note_part(
+        &self,
+        folder: &DataFolder,
+        part: Cid,
+        blob: BlobId,
+    ) -> Result<(), FolderError> {
+        self.note(folder, |twins| twins.add_part(part, blob))
+    }
+
+    fn note(
+        &self,
+        folder: &DataFolder,
+        add: impl FnOnce(&mut Twins) -> bool,
+    ) -> Result<(), FolderError> {
         let _one = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let all = {
             let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-            let mut is_new = false;
-            for (root, blob) in pairs {
-                is_new |= held.twins.add(root, blob);
-            }
-            is_new.then(|| held.twins.all())
+            add(&mut held.twins).then(|| held.twins.all())
         };
         match all {
             Some(all) => folder.write_json(TWINS, &all),
@@ -249,6 +271,12 @@ impl Held {
             return None;
         }
         let names = self.twins.names(cid);
+        // Who allows a file doesn't allow a part of it that is denied by itself.
+        for part in self.twins.parts(&names) {
+            if let Some((Verdict::Deny(reason), list)) = self.verdict(&[*part], &[]) {
+                return Some(denial(reason, list));
+            }
+        }
         match self.verdict(&names, path) {
             Some((Verdict::Deny(reason), list)) => Some(denial(reason, list)),
             Some((Verdict::Allow, _)) => None,

@@ -1,7 +1,7 @@
 //! What lists deny goes, and stays away: lists read again, the store looked through, and each thing
 //! that arrives looked at under all of its names.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use blocks::StoreError;
 use cid::Cid;
@@ -10,10 +10,12 @@ use model::BlobId;
 use tokio::time::timeout;
 
 use super::{Denial, twins::blob_of};
-use crate::{core::Core, flow};
+use crate::{core::Core, data_folder::FolderError, flow};
 
 /// Who asks for a blob without an IPFS name waits this long for it.
 const NAMING: Duration = Duration::from_secs(5);
+/// Files with a block that a person denies, looked at before the person hears of it.
+const AT_ONCE: usize = 64;
 
 /// The denial as who asked is told it.
 pub fn refusal(id: impl ToString, denial: Denial) -> NodeError {
@@ -38,7 +40,7 @@ pub async fn denial(core: &Core, cid: &Cid, path: &[String]) -> Result<Option<De
     }
 }
 
-/// Whether a blob is denied, also by the name of its UnixFS root.
+/// Whether a blob is denied, also by the names of its UnixFS roots: as far as these are known.
 ///
 /// # Errors
 /// When the index can't be read.
@@ -49,8 +51,20 @@ pub async fn denial_of_blob(core: &Core, blob: BlobId) -> Result<Option<Denial>,
     if let Some(denial) = core.denylist.check_blob(blob) {
         return Ok(Some(denial));
     }
-    let root = core.blobs.unixfs(blob).await?;
-    Ok(root.and_then(|root| core.denylist.check(&root, &[])))
+    let roots = core.blobs.roots(blob).await?;
+    let mut denials = roots.iter();
+    Ok(denials.find_map(|root| core.denylist.check(root, &[])))
+}
+
+/// The first leaf or node of a blob that is denied by itself.
+async fn denied_part(core: &Core, blob: BlobId) -> Result<Option<(Cid, Denial)>, StoreError> {
+    if core.denylist.is_empty() {
+        return Ok(None);
+    }
+    let denylist = Arc::clone(&core.denylist);
+    let wanted = move |cid: &Cid| denylist.check(cid, &[]).is_some();
+    let part = core.blobs.find_below(blob, wanted).await?;
+    Ok(part.and_then(|part| Some((part, core.denylist.check(&part, &[])?))))
 }
 
 /// Computes the IPFS name of what came from peers, where a list could deny it by that.
@@ -99,19 +113,27 @@ pub async fn admit_reader(core: &Core, blob: BlobId) -> Result<(), NodeError> {
     }
 }
 
-/// Looks at a blob that has just arrived or got its name: if it is denied, its bytes go.
+/// Looks at a blob that has just arrived or got its name, and at each block of it: if one is denied,
+/// the bytes go.
 ///
 /// # Errors
 /// [`NodeError::Denied`], or a local fault.
 pub async fn admit_blob(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
-    let found = denial_of_blob(core, blob).await;
-    match found.map_err(|error| NodeError::local("look a blob's names up", error))? {
-        None => Ok(()),
-        Some(denial) => {
-            remove(core, blob).await?;
-            Err(refusal(blob, denial))
-        }
-    }
+    let local = |error| NodeError::local("look a blob's names up", error);
+    let found = denial_of_blob(core, blob).await.map_err(local)?;
+    let denial = match found {
+        Some(denial) => denial,
+        None => match denied_part(core, blob).await.map_err(local)? {
+            None => return Ok(()),
+            Some((part, denial)) => {
+                let note = move |core: &Core| core.denylist.note_part(&core.folder, part, blob);
+                noted(core, note).await?;
+                denial
+            }
+        },
+    };
+    remove(core, blob).await?;
+    Err(refusal(blob, denial))
 }
 
 /// Reads the lists that changed, and does what they say. To be called now and then.
@@ -171,21 +193,30 @@ async fn remove_dags(core: &Core) -> Result<(), StoreError> {
 
 /// Removes the bytes, and remembers under which names they are denied.
 async fn remove(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
-    let root = core.blobs.unixfs(blob).await;
-    let root = root.map_err(|error| NodeError::local("look a blob's name up", error))?;
-    if let Some(root) = root {
-        note(core, root, blob).await?;
-    }
+    note(core, blob).await?;
     Core::lock(&core.wants).remove(&blob);
     let denied = core.blobs.deny(blob).await;
     denied.map_err(|error| NodeError::local("remove a denied blob", error))
 }
 
-async fn note(core: &Arc<Core>, root: Cid, blob: BlobId) -> Result<(), NodeError> {
+/// Remembers all roots of a blob.
+async fn note(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
+    let roots = core.blobs.roots(blob).await;
+    let roots = roots.map_err(|error| NodeError::local("look a blob's names up", error))?;
+    noted(core, move |core| {
+        let pairs = roots.into_iter().map(|root| (root, blob));
+        core.denylist.note_twins(&core.folder, pairs)
+    })
+    .await
+}
+
+async fn noted(
+    core: &Arc<Core>,
+    note: impl FnOnce(&Core) -> Result<(), FolderError> + Send + 'static,
+) -> Result<(), NodeError> {
     let core = Arc::clone(core);
     let act = "note the names of a denied blob";
-    let noting = move || core.denylist.note_twins(&core.folder, [(root, blob)]);
-    match tokio::task::spawn_blocking(noting).await {
+    match tokio::task::spawn_blocking(move || note(&core)).await {
         Ok(noted) => noted.map_err(|error| NodeError::local(act, error)),
         Err(panic) => Err(NodeError::local(act, panic)),
     }
@@ -202,11 +233,11 @@ pub async fn decide(
     reason: Option<String>,
 ) -> Result<(), NodeError> {
     let act = "write the denylist";
+    let local = |error| NodeError::local("look the CID up", error);
     // Under which names it is known is lost with the bytes.
-    let file = core.blobs.file(&cid).await;
-    let file = file.map_err(|error| NodeError::local("look the CID up", error))?;
+    let file = core.blobs.file(&cid).await.map_err(local)?;
     if let Some(file) = file {
-        note(core, cid, file.blob).await?;
+        note(core, file.blob).await?;
     }
     let writing = {
         let core = Arc::clone(core);
@@ -220,8 +251,11 @@ pub async fn decide(
     if is_allow {
         return Ok(());
     }
+    let below = core.blobs.blobs_below(&cid).await.map_err(local)?;
+    let named = file.map(|file| file.blob).into_iter().chain(blob_of(&cid));
+    let denied: BTreeSet<BlobId> = named.chain(below.into_iter().take(AT_ONCE)).collect();
     // The rest of what is held is looked at in a moment.
-    for blob in file.map(|file| file.blob).into_iter().chain(blob_of(&cid)) {
+    for blob in denied {
         match admit_blob(core, blob).await {
             Ok(()) | Err(NodeError::Denied { .. }) => {}
             Err(error) => return Err(error),

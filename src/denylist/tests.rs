@@ -82,6 +82,34 @@ fn all_names_of_the_same_bytes_are_denied_with_one() {
 }
 
 #[test]
+fn a_file_is_denied_as_long_as_a_part_of_it_is_and_its_parts_are_not_with_it() {
+    let (_dir, folder) = data();
+    let denylist = Denylist::open(&folder, &[]).unwrap();
+    let blob = BlobId::of(b"bytes");
+    let leaf = blocks::dag::name_of(blocks::dag::codec::RAW, b"leaf");
+    denylist.note_twins(&folder, [(cid(ROOT), blob)]).unwrap();
+    denylist.note_part(&folder, leaf, blob).unwrap();
+    let denied = |denylist: &Denylist| {
+        [
+            denylist.check(&cid(ROOT), &[]).is_some(),
+            denylist.check_blob(blob).is_some(),
+            denylist.blobs().contains(&blob),
+            denylist.check(&leaf, &[]).is_some(),
+        ]
+    };
+    assert_eq!(denied(&denylist), [false; 4]);
+    denylist.write(&leaf, false, Some("leaf")).unwrap();
+    assert_eq!(denied(&denylist), [true; 4]);
+    denylist.write(&cid(ROOT), true, None).unwrap();
+    assert_eq!(denied(&denylist), [true; 4]);
+    assert_eq!(denied(&Denylist::open(&folder, &[]).unwrap()), [true; 4]);
+    denylist.write(&leaf, true, None).unwrap();
+    assert_eq!(denied(&denylist), [false; 4]);
+    denylist.write(&blob.to_cid(), false, None).unwrap();
+    assert_eq!(denied(&denylist), [true, true, true, false]);
+}
+
+#[test]
 fn below_a_denied_root_only_what_is_allowed_by_name_is_left() {
     let (_dir, folder) = data();
     let text = format!("/ipfs/{ROOT} reason:root\n!/ipfs/{ROOT}/good\n");
