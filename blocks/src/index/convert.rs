@@ -19,6 +19,10 @@ use crate::{
     unwatched,
 };
 
+/// How much larger files may be than the blocks that they are made of, of which each is there once.
+const LARGER: u64 = 4;
+/// What files come to whatever their blocks do, bytes.
+const ALWAYS_BYTES: u64 = 16 << 20;
 /// Leaves that are recorded together.
 const LEAVES: usize = 1024;
 
@@ -30,8 +34,14 @@ struct Piece {
 }
 
 impl Walk {
-    /// Makes a file a blob, if all of it is here, it is right, and it fits.
+    /// Makes a file a blob, if all of it is here, it is right, it fits, and its blocks aren't just a
+    /// few that repeat. They were visited before.
     pub(super) async fn convert(&mut self, cid: Cid, size_bytes: u64) -> Result<(), IntakeError> {
+        let blob_bytes = self.blob_bytes.saturating_add(size_bytes);
+        if blob_bytes > (self.bytes.saturating_mul(LARGER)).max(ALWAYS_BYTES) {
+            tracing::info!(target: "blocks::index", %cid, size_bytes, "a file stays few blocks");
+            return Ok(());
+        }
         if !self.is_whole(cid).await? {
             return Ok(());
         }
@@ -44,6 +54,7 @@ impl Walk {
         let blob = match Box::pin(importing).await {
             Ok(imported) => {
                 self.pin(imported.blob).await?;
+                self.blob_bytes = blob_bytes;
                 imported.blob
             }
             // Its bytes go, and its blocks stay known for denied.

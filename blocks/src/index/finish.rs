@@ -33,17 +33,35 @@ pub(super) struct Walk {
     pub(super) keep: Keep,
     pub(super) taken: Taken,
     finish: u32,
-    bytes: u64,
+    /// All blocks that were visited, each counted once.
+    pub(super) bytes: u64,
+    /// All files that became blobs.
+    pub(super) blob_bytes: u64,
     /// Visited, as which codecs, and not yet written as such.
     marks: BTreeMap<Vec<u8>, BTreeSet<u64>>,
     pinned: BTreeSet<BlobId>,
 }
 
-/// A block that waits for its visit.
-struct Next {
-    cid: Cid,
-    /// It is a part of a file, whose root was visited.
-    is_in_file: bool,
+/// What is to be done.
+enum Next {
+    /// To visit a block.
+    Block {
+        cid: Cid,
+        /// It is a part of a file, whose root was visited.
+        is_in_file: bool,
+    },
+    /// To make a file a blob, when everything below its root was visited.
+    File { cid: Cid, size_bytes: u64 },
+}
+
+/// What a visit found.
+#[derive(Default)]
+struct Found {
+    links: Vec<Cid>,
+    /// They are parts of a file.
+    is_file: bool,
+    /// The size of a file that is to become a blob.
+    blob_bytes: Option<u64>,
 }
 
 impl Walk {
@@ -56,6 +74,7 @@ impl Walk {
             taken: Taken::default(),
             finish,
             bytes: 0,
+            blob_bytes: 0,
             marks: BTreeMap::new(),
             pinned: intake.pinned.clone(),
         }
@@ -63,17 +82,26 @@ impl Walk {
 
     /// Visits everything below a root.
     pub(super) async fn run(&mut self, root: Cid) -> Result<(), IntakeError> {
-        let mut waiting = vec![Next {
+        let mut waiting = vec![Next::Block {
             cid: root,
             is_in_file: false,
         }];
         while let Some(next) = waiting.pop() {
-            let (links, is_in_file) = self.visit(next).await?;
-            if waiting.len() + links.len() > MAX_PENDING {
+            let (cid, found) = match next {
+                Next::Block { cid, is_in_file } => (cid, self.visit(cid, is_in_file).await?),
+                Next::File { cid, size_bytes } => {
+                    self.convert(cid, size_bytes).await?;
+                    continue;
+                }
+            };
+            if waiting.len() + found.links.len() >= MAX_PENDING {
                 return Err(IntakeError::TooWide(self.root));
             }
-            let links = links.into_iter().rev();
-            waiting.extend(links.map(|cid| Next { cid, is_in_file }));
+            let file = found.blob_bytes;
+            waiting.extend(file.map(|size_bytes| Next::File { cid, size_bytes }));
+            let is_in_file = found.is_file;
+            let links = found.links.into_iter().rev();
+            waiting.extend(links.map(|cid| Next::Block { cid, is_in_file }));
         }
         Ok(())
     }
@@ -85,20 +113,23 @@ impl Walk {
         Ok((self.taken, self.bytes))
     }
 
-    /// Visits a block: gives its links, and whether they are parts of a file.
-    async fn visit(&mut self, next: Next) -> Result<(Vec<Cid>, bool), IntakeError> {
-        let Next { cid, is_in_file } = next;
+    /// Visits a block.
+    async fn visit(&mut self, cid: Cid, is_in_file: bool) -> Result<Found, IntakeError> {
         if let Some(bytes) = dag::inline(&cid) {
-            return Ok((dag::links(&cid, &bytes).unwrap_or_default(), is_in_file));
+            return Ok(Found {
+                links: dag::links(&cid, &bytes).unwrap_or_default(),
+                is_file: is_in_file,
+                blob_bytes: None,
+            });
         }
         let key = tables::key(&cid);
         if dag::check_name(&cid).is_err() || self.codecs(&key).contains(&cid.codec()) {
-            return Ok((Vec::new(), is_in_file));
+            return Ok(Found::default());
         }
         let mark = (joined(self.owner.as_bytes(), &key), self.finish);
         let looked = self.blobs.look(&cid, Some(mark)).await?;
         if looked.visited.contains(&cid.codec()) {
-            return Ok((Vec::new(), is_in_file));
+            return Ok(Found::default());
         }
         let is_first = looked.visited.is_empty() && self.codecs(&key).is_empty();
         let (block_bytes, (links, file_bytes)) = match looked.place {
@@ -107,14 +138,13 @@ impl Walk {
                 Some(part) => (part.block_bytes(), self.part_links(&cid, &part).await?),
                 None => {
                     self.taken.missing += 1;
-                    return Ok((Vec::new(), is_in_file));
+                    return Ok(Found::default());
                 }
             },
         };
-        if let Some(size_bytes) = file_bytes.filter(|size| !is_in_file && *size >= FILE_BYTES)
-            && self.blobs.file(&cid).await?.is_none()
-        {
-            self.convert(cid, size_bytes).await?;
+        let mut blob_bytes = file_bytes.filter(|size| !is_in_file && *size >= FILE_BYTES);
+        if blob_bytes.is_some() && self.blobs.file(&cid).await?.is_some() {
+            blob_bytes = None;
         }
         if is_first {
             self.taken.blocks += 1;
@@ -124,7 +154,11 @@ impl Walk {
         if self.marks.len() >= MARKS {
             self.mark().await?;
         }
-        Ok((links, file_bytes.is_some()))
+        Ok(Found {
+            links,
+            is_file: file_bytes.is_some(),
+            blob_bytes,
+        })
     }
 
     /// As which codecs a block was visited, of what isn't written yet.

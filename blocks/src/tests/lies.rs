@@ -1,6 +1,9 @@
 //! DAGs whose nodes lie about what is below them.
 
+use std::collections::BTreeSet;
+
 use cid::Cid;
+use model::BlobId;
 
 use super::{
     intake::{Blocks, add, assert_held, file, folder, node, take},
@@ -10,7 +13,6 @@ use crate::{
     BlobStatus, Damaged, Keep, VerifyProgress,
     dag::{codec, verify},
 };
-use model::BlobId;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -109,5 +111,31 @@ async fn a_node_that_lies_in_a_blob_is_followed() {
     above.push(blocks[0].clone());
     let taken = take(&blobs, top, &above).await;
     assert_eq!((taken.blocks, taken.missing), (3, 1));
+    assert_held(&blobs, &blocks).await;
+}
+
+#[tokio::test]
+async fn a_file_far_larger_than_its_blocks_stays_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let mut blocks = Blocks::new();
+    let piece = add(&mut blocks, codec::RAW, noise("again", 100 * KIB));
+    let mut bomb = (piece, 100 * KIB as u64);
+    for _ in 0..2 {
+        // Each node has its own bytes too.
+        let others: Vec<_> = (0..16)
+            .map(|n| node(&mut blocks, &[n; 10], &[bomb]))
+            .collect();
+        bomb = node(&mut blocks, &[], &others);
+    }
+    assert!(bomb.1 > 24 * MIB as u64);
+    let twice = add(&mut blocks, codec::RAW, noise("twice", 200 * KIB));
+    let twice = node(&mut blocks, &[], &[(twice, 200 * KIB as u64); 2]);
+    let top = folder(&mut blocks, &[("1 bomb", bomb.0), ("2 twice", twice.0)]);
+    let distinct: BTreeSet<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    let taken = take(&blobs, top, &blocks).await;
+    assert_eq!((taken.blocks, taken.missing), (distinct.len() as u64, 0));
+    let files: Vec<_> = taken.files.iter().map(|(root, ..)| *root).collect();
+    assert_eq!(files, [twice.0]);
     assert_held(&blobs, &blocks).await;
 }
