@@ -22,6 +22,7 @@ use super::capsule::{
 };
 use crate::{
     core::Core,
+    denylist::honour,
     service::{
         blobs::{ADDED, import_error},
         car::intake_error,
@@ -277,6 +278,15 @@ async fn import_blocks(
         let taken = intake.finish(&roots).await.map_err(failed)?;
         told.missing_blocks = taken.missing;
         for (cid, blob, size_bytes) in taken.files {
+            match honour::admit_blob(core, blob).await {
+                Ok(()) => {}
+                Err(NodeError::Denied { .. }) => {
+                    let why = format!("the file {cid} is on this node's denylist and was not kept");
+                    note(&mut told, why);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             let file = FileImported {
                 ipfs: cid.to_string(),
                 blob: blob.to_string(),

@@ -24,10 +24,12 @@ use gateway::{
 use model::{BlobId, EntryId, SpaceId};
 
 use super::{authors, blobs};
-use crate::{core::Core, denylist::Denial};
+use crate::{core::Core, denylist::honour};
 
 /// Entries of a directory that a listing shows.
 const LISTED: usize = 10_000;
+/// Files with the same block of which one must explain why it is here, most.
+const EXPLAINED: usize = 64;
 
 /// What the gateway takes for a path, the walk does too.
 const _: () = assert!(gateway::ipfs::address::MAX_SEGMENTS == dag::MAX_SEGMENTS);
@@ -82,7 +84,7 @@ pub async fn resolve(
     path: Vec<String>,
     local_only: bool,
 ) -> Result<ResolvedPath, NodeError> {
-    allowed(core, &root, &path)?;
+    honour::admit(core, &root, &path).await?;
     if path.is_empty()
         && let Some(size_bytes) = whole_file(core, viewer, &root, local_only).await?
     {
@@ -150,7 +152,7 @@ async fn is_complete(core: &Core, blob: BlobId) -> Result<bool, NodeError> {
 
 /// Opens a file, a raw block or a blob.
 pub async fn open(core: &Arc<Core>, viewer: Viewer, cid: Cid) -> Result<OpenBlob, NodeError> {
-    allowed(core, &cid, &[])?;
+    honour::admit(core, &cid, &[]).await?;
     if let Ok(blob) = BlobId::try_from(&cid) {
         return blobs::open(core, viewer, blob).await;
     }
@@ -186,7 +188,7 @@ pub async fn range(
     cid: Cid,
     range: Range<u64>,
 ) -> Result<ByteStream, NodeError> {
-    allowed(core, &cid, &[])?;
+    honour::admit(core, &cid, &[]).await?;
     if let Ok(blob) = BlobId::try_from(&cid) {
         return blobs::range(core, viewer, blob, range).await;
     }
@@ -228,7 +230,7 @@ pub async fn car(
     viewer: Viewer,
     request: CarRequest,
 ) -> Result<ByteStream, NodeError> {
-    allowed(core, &request.root, &request.path)?;
+    honour::admit(core, &request.root, &request.path).await?;
     let source = Arc::new(NodeBlocks::new(core, viewer));
     let wanted = ExportRequest {
         root: request.root,
@@ -283,30 +285,34 @@ async fn holds_blob(core: &Core, cid: &Cid) -> Result<bool, NodeError> {
     }
 }
 
-/// Whether strangers may hear that this is held: never because of an unlisted board alone.
+/// Whether strangers may hear that this is held: only what is known to be here for another reason
+/// than an unlisted board. A block of a file is here because the file is.
 async fn may_announce(core: &Arc<Core>, cid: &Cid) -> Result<bool, NodeError> {
-    let blobs = match BlobId::try_from(cid) {
-        Ok(blob) => vec![blob],
-        Err(_) => {
-            let found = core.blobs.blobs_with(cid).await;
-            found.map_err(|e| NodeError::local("look up whose block this is", e))?
+    let local = |error| NodeError::local("look up why a block is kept", error);
+    let blobs = core.blobs.blobs_below(cid).await.map_err(local)?;
+    if !blobs.is_empty() {
+        let mut kept = core.blobs.kept().await.map_err(local)?;
+        for blob in blobs.into_iter().take(EXPLAINED) {
+            let kept = kept.remove(&blob).unwrap_or_default();
+            if may_announce_blob(core, blob, &kept).await? {
+                return Ok(true);
+            }
         }
-    };
-    if blobs.is_empty() {
-        return Ok(true);
+        return Ok(false);
     }
-    for blob in blobs {
-        if may_announce_blob(core, blob).await? {
-            return Ok(true);
-        }
+    if let Ok(id) = EntryId::try_from(cid)
+        && let Some(seen) = blobs::may_see_block(core, Viewer::Stranger, id).await?
+    {
+        return Ok(seen);
     }
-    Ok(false)
+    core.blobs.is_taken_in(cid).await.map_err(local)
 }
 
-async fn may_announce_blob(core: &Arc<Core>, blob: BlobId) -> Result<bool, NodeError> {
-    let local = |error| NodeError::local("look up why a blob is kept", error);
-    let kept = core.blobs.kept().await.map_err(local)?;
-    let kept = kept.get(&blob).map_or(&[][..], Vec::as_slice);
+async fn may_announce_blob(
+    core: &Arc<Core>,
+    blob: BlobId,
+    kept: &[Keep],
+) -> Result<bool, NodeError> {
     let mut spaces = Core::lock(&core.holdings).spaces_of(&blob);
     let mut entries = Vec::new();
     let mut is_given = false;
@@ -367,16 +373,6 @@ fn multiaddr(url: &str) -> Option<String> {
     };
     let port = uri.port_u16().unwrap_or(default_port);
     Some(format!("/{kind}/{host}/tcp/{port}{tls}/http"))
-}
-
-fn allowed(core: &Core, cid: &Cid, path: &[String]) -> Result<(), NodeError> {
-    match core.denylist.check(cid, path) {
-        None => Ok(()),
-        Some(Denial { reason, .. }) => Err(NodeError::Denied {
-            id: cid.to_string(),
-            reason,
-        }),
-    }
 }
 
 fn not_held(cid: &Cid) -> NodeError {
