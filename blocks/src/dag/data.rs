@@ -4,12 +4,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use cid::{Cid, serde::BytesToCidVisitor};
+use cid::Cid;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{LinksFault, codec};
+use super::{LinksFault, codec, links::LinkBytes, parse_cid};
 
 /// Where a path inside a block leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +91,9 @@ impl Seek<'_> {
             return Err(A::Error::custom("a map with `/` has other keys too"));
         }
         match text {
-            Some(text) => Cid::try_from(text.as_str())
+            Some(text) => parse_cid(&text)
                 .map(|cid| self.link(cid))
-                .map_err(A::Error::custom),
+                .ok_or_else(|| A::Error::custom("a link has no CID")),
             None => self.scalar(),
         }
     }
@@ -144,7 +144,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, decoder: D) -> Result<Found, D::Error> {
         // Only links come this way (serde_ipld_dagcbor).
-        let cid = decoder.deserialize_bytes(BytesToCidVisitor)?;
+        let cid = decoder.deserialize_bytes(LinkBytes)?;
         Ok(self.link(cid))
     }
 

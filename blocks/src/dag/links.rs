@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// The CID in a link of dag-cbor.
-struct LinkBytes;
+pub(super) struct LinkBytes;
 
 impl Visitor<'_> for LinkBytes {
     type Value = Cid;

@@ -150,6 +150,10 @@ async fn data_that_is_not_what_its_codec_says_is_a_fault() {
     let mut memory = Memory::default();
     let leaf = memory.raw(b"leaf");
     let two_keys = format!(r#"{{"a":{{"/":"{leaf}","b":1}}}}"#);
+    let followed = format!(r#"{{"a":{{"/":"{leaf}junkjunk"}}}}"#);
+    let mut followed_bytes = vec![0xa1, 0x61, b'a', 0xd8, 0x2a, 0x58, 39, 0];
+    followed_bytes.extend(leaf.to_bytes());
+    followed_bytes.extend(b"!!");
     let deep = [vec![0x81; 10_000], vec![0]].concat();
     let open = "[".repeat(10_000);
     for (codec, bytes) in [
@@ -161,6 +165,8 @@ async fn data_that_is_not_what_its_codec_says_is_a_fault() {
         (codec::DAG_JSON, b"{} {}".to_vec()),
         (codec::DAG_JSON, b"{\"a\":{\"/\":\"no cid\"}}".to_vec()),
         (codec::DAG_JSON, two_keys.into_bytes()),
+        (codec::DAG_JSON, followed.into_bytes()),
+        (codec::DAG_CBOR, followed_bytes),
         (codec::DAG_JSON, open.into_bytes()),
     ] {
         let root = memory.put(codec, bytes);

@@ -155,12 +155,13 @@ fn links_of_a_block_are_bounded() {
         let links = vec![r#"{"/":"bafkqaaa"}"#; count];
         format!("[{}]", links.join(",")).into_bytes()
     };
-    let makes: [(u64, &dyn Fn(usize) -> Vec<u8>); 2] =
-        [(codec::DAG_CBOR, &cbor), (codec::DAG_JSON, &json)];
-    for (codec, make) in makes {
-        let most = links_of(codec, &make(MAX_NODE_LINKS)).unwrap();
-        assert_eq!(most.len(), MAX_NODE_LINKS);
-        let found = links_of(codec, &make(MAX_NODE_LINKS + 1));
+    let (most, too_many) = (MAX_NODE_LINKS, MAX_NODE_LINKS + 1);
+    for (codec, most, too_many) in [
+        (codec::DAG_CBOR, cbor(most), cbor(too_many)),
+        (codec::DAG_JSON, json(most), json(too_many)),
+    ] {
+        assert_eq!(links_of(codec, &most).unwrap().len(), MAX_NODE_LINKS);
+        let found = links_of(codec, &too_many);
         assert!(
             matches!(found, Err(LinksFault::TooMany { .. })),
             "{:?}",
