@@ -14,7 +14,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
-    follows::Follows, holdings::Holdings, pins::Pins, traffic::Traffic, wants::Wants,
+    flow::name::Naming, follows::Follows, holdings::Holdings, pins::Pins, traffic::Traffic,
+    wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -73,8 +74,8 @@ pub struct Core {
     pub wants: Mutex<Wants>,
     /// Something was added to the wants, or became due.
     pub wants_changed: Notify,
-    /// A blob is complete that has no IPFS name yet.
-    pub names_wanted: Notify,
+    /// Blobs that are getting their IPFS names.
+    pub naming: Naming,
     /// Rows that may name media, on their way to `flow::follow`.
     pub arrivals: mpsc::Sender<Arrival>,
     /// The other end, until it is taken.

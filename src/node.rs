@@ -452,7 +452,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         holdings: Mutex::new(Holdings::default()),
         wants: Mutex::new(Wants::default()),
         wants_changed: Notify::new(),
-        names_wanted: Notify::new(),
+        naming: flow::name::Naming::default(),
         arrivals,
         arrivals_receiver: Mutex::new(Some(receiver)),
         look_again: Notify::new(),

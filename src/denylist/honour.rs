@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use blocks::StoreError;
 use cid::Cid;
-use gateway::node::NodeError;
+use gateway::node::{NodeError, Viewer};
 use model::BlobId;
 use tokio::time::timeout;
 
@@ -70,19 +70,14 @@ async fn denied_part(core: &Core, blob: BlobId) -> Result<Option<(Cid, Denial)>,
     Ok(part.and_then(|part| Some((part, core.denylist.check(&part, &[])?))))
 }
 
-/// Computes the IPFS name of what came from peers, where a list could deny it by that.
+/// Waits for the IPFS name of what came from peers, where a list could deny it by that.
 async fn name_first(core: &Core, blob: BlobId) -> Result<(), NodeError> {
-    let local = |error| NodeError::local("look a blob's names up", error);
-    let is_named = || core.blobs.unixfs(blob);
-    if core.denylist.is_empty()
-        || is_named().await.map_err(local)?.is_some()
-        || !flow::fetch::is_held(core, blob).await
-    {
+    if core.denylist.is_empty() {
         return Ok(());
     }
-    match timeout(NAMING, core.blobs.name(blob)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(NodeError::local("compute the IPFS name of a blob", error)),
+    match timeout(NAMING, flow::name::wait(core, blob)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(NodeError::local("look a blob's names up", error)),
         Err(_) => Err(NodeError::Busy {
             what: format!("{blob} is being looked at before it is served"),
             retry_after_s: 5,
@@ -102,13 +97,16 @@ pub async fn admit(core: &Core, cid: &Cid, path: &[String]) -> Result<(), NodeEr
     }
 }
 
-/// Refuses a blob that is denied under any of its names. Where there are lists, what came from
-/// peers is not read before it has all its names.
+/// Refuses a blob that is denied under any of its names. Where there are lists, the owner doesn't
+/// read what came from peers before it has all its names; a stranger's request makes this node read
+/// nothing, so that it is decided by the names that are known.
 ///
 /// # Errors
 /// [`NodeError::Denied`], [`NodeError::Busy`] while a large one gets its name, or a local fault.
-pub async fn admit_reader(core: &Core, blob: BlobId) -> Result<(), NodeError> {
-    name_first(core, blob).await?;
+pub async fn admit_reader(core: &Core, viewer: Viewer, blob: BlobId) -> Result<(), NodeError> {
+    if viewer.is_owner() {
+        name_first(core, blob).await?;
+    }
     match denial_of_blob(core, blob).await {
         Ok(None) => Ok(()),
         Ok(Some(denial)) => Err(refusal(blob, denial)),

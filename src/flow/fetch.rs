@@ -205,7 +205,7 @@ pub async fn held(core: &Arc<Core>, blob: BlobId) {
         // Only a part was fetched: who wants it whole goes on waiting.
         return;
     }
-    core.names_wanted.notify_one();
+    core.naming.ask(blob);
     let Some(want) = Core::lock(&core.wants).remove(&blob) else {
         // Fetched because a person asked: which posts it completes is looked up, once.
         let item = model::Item::Blob(blob);

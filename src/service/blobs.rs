@@ -175,7 +175,7 @@ pub async fn fetch(
     blob: BlobId,
     request: FetchRequest,
 ) -> Result<Items<FetchProgress>, NodeError> {
-    honour::admit_reader(&core, blob).await?;
+    honour::admit_reader(&core, Viewer::Owner, blob).await?;
     let range = request.range.map(|[from, to]| from..to);
     if range.as_ref().is_some_and(|range| range.is_empty()) {
         return Err(NodeError::Invalid("the range is empty".to_owned()));
@@ -230,7 +230,7 @@ pub async fn fetch(
 
 /// Opens a blob for reading.
 pub async fn open(core: &Arc<Core>, viewer: Viewer, blob: BlobId) -> Result<OpenBlob, NodeError> {
-    honour::admit_reader(core, blob).await?;
+    honour::admit_reader(core, viewer, blob).await?;
     match core.blobs.source(blob).await {
         Ok(source) => return opened(source),
         Err(ReadError::NotHeld(_)) => {}
@@ -277,7 +277,7 @@ pub async fn range(
     blob: BlobId,
     range: Range<u64>,
 ) -> Result<ByteStream, NodeError> {
-    honour::admit_reader(core, blob).await?;
+    honour::admit_reader(core, viewer, blob).await?;
     may_fetch(core, viewer, blob)?;
     let providers = core.providers(&blob, None, &[], now_ms());
     let options = FetchOptions {
@@ -296,7 +296,7 @@ pub async fn range(
 
 /// The outboard of a blob held in full.
 pub async fn outboard(core: &Arc<Core>, blob: BlobId) -> Result<OpenBlob, NodeError> {
-    honour::admit_reader(core, blob).await?;
+    honour::admit_reader(core, Viewer::Stranger, blob).await?;
     opened(core.blobs.outboard(blob).await.map_err(read_error)?)
 }
 
