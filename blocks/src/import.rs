@@ -252,8 +252,14 @@ impl Blobs {
         }
         self.used(blob);
         let unixfs = names.root.cid;
-        tokio::try_join!(self.keep(blob, keep), self.record_names(blob, names))?;
+        let recorded = self.record(blob, names, keep).await;
         drop(guard);
+        if let Err(error) = recorded {
+            if let Err(error) = self.collect().await {
+                tracing::warn!(target: "blocks::import", %error, "a failed import waits for collection");
+            }
+            return self.failed(write, room, error.into()).await;
+        }
         room.commit(kept_bytes(size_bytes));
         write.succeeded();
         self.settle().await?;
@@ -262,6 +268,13 @@ impl Blobs {
             size_bytes,
             unixfs,
         })
+    }
+
+    /// First the names: if they can't be written, there must be no reason to keep what was imported,
+    /// unless there was one before.
+    async fn record(&self, blob: BlobId, names: Names, keep: &Keep) -> Result<(), StoreError> {
+        self.record_names(blob, names).await?;
+        self.keep(blob, keep).await
     }
 
     /// Deletes what a failed import wrote, then gives its room back.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cid::Cid;
+use redb::ReadableTable;
 
 use super::{
     DagHeld, IntakeError,
@@ -72,8 +73,8 @@ impl Blobs {
         Ok(held.collect())
     }
 
-    /// Gives up a DAG, finished or not, or a block of its own: what nothing else needs goes. Says
-    /// whether there was one.
+    /// Gives up a DAG, finished or not, or a block of its own, and the blobs that are pinned under
+    /// its name: what nothing else needs goes. Says whether there was any.
     ///
     /// # Errors
     /// When it is being taken in, or the index can't be written.
@@ -85,35 +86,46 @@ impl Blobs {
             return Err(StoreError::new(ACT, busy.into()));
         };
         let was_alone = self.release_block(root).await?;
-        let was_dag = self.disown_dag(Owner::dag(root), name).await?;
-        drop(claim);
-        if was_dag {
-            self.release_all(&pin(root)).await?;
+        // Broken off from here on, it is an intake that was given up, and swept.
+        let was_dag = self.give_up(name.clone()).await?;
+        let were_pinned = self.release_all(&pin(root)).await? > 0;
+        self.disown_dag(Owner::dag(root), name).await?;
+        if was_dag || were_pinned {
             self.collect().await?;
         }
+        drop(claim);
         self.tidy_packs().await?;
-        Ok(was_dag || was_alone)
+        Ok(was_dag || were_pinned || was_alone)
     }
 
-    /// Takes back all reasons of a DAG, some at a time. After the first it counts as unfinished.
-    async fn disown_dag(&self, owner: Owner, name: Vec<u8>) -> Result<bool, StoreError> {
-        const ACT: &str = "remove a DAG";
-        let mut was_there = false;
+    /// Makes a DAG an intake that was given up long ago; says whether there was one.
+    async fn give_up(&self, name: Vec<u8>) -> Result<bool, StoreError> {
+        let giving_up = self.index().write("remove a DAG", move |tables| {
+            let is_known = tables.dags.get(name.as_slice())?.is_some();
+            if is_known {
+                change_dag(tables, &name, |dag| {
+                    dag.is_finished = false;
+                    dag.at_ms = 0;
+                })?;
+            }
+            Ok(is_known)
+        });
+        giving_up.await
+    }
+
+    /// Takes back all reasons of a DAG, some at a time, and forgets it with the last.
+    async fn disown_dag(&self, owner: Owner, name: Vec<u8>) -> Result<(), StoreError> {
         loop {
             let name = name.clone();
-            let disowning = self.index().write(ACT, move |tables| {
+            let disowning = self.index().write("remove a DAG", move |tables| {
                 let is_last = tables.disown(owner, AT_ONCE)? < AT_ONCE;
                 if is_last {
-                    let was_there = tables.dags.remove(name.as_slice())?.is_some();
-                    return Ok((was_there, true));
+                    tables.dags.remove(name.as_slice())?;
                 }
-                change_dag(tables, &name, |dag| dag.is_finished = false)?;
-                Ok((true, false))
+                Ok(is_last)
             });
-            let (found, is_last) = disowning.await?;
-            was_there |= found;
-            if is_last {
-                return Ok(was_there);
+            if disowning.await? {
+                return Ok(());
             }
         }
     }

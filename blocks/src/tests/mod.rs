@@ -4,6 +4,7 @@
 mod belonging;
 mod fetching;
 mod full_disk;
+mod giving_up;
 mod intake;
 mod keeping;
 mod lies;
