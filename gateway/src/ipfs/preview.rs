@@ -8,6 +8,8 @@ use ipld_core::ipld::Ipld;
 use serde_json::Value;
 use views::listing::Part;
 
+use super::address::parse_cid;
+
 /// Text of a preview, in bytes; what a block has beyond is left out.
 const MAX_TEXT: usize = 256 * 1024;
 /// Levels that are shown.
@@ -56,7 +58,7 @@ fn special(fields: &serde_json::Map<String, Value>) -> Option<Ipld> {
         return None;
     }
     match fields.get("/")? {
-        Value::String(cid) => Cid::try_from(cid.as_str()).ok().map(Ipld::Link),
+        Value::String(cid) => parse_cid(cid).ok().map(Ipld::Link),
         Value::Object(inner) if inner.len() == 1 => {
             let bytes = inner.get("bytes")?.as_str()?;
             BASE64_NOPAD.decode(bytes.as_bytes()).ok().map(Ipld::Bytes)
@@ -224,6 +226,11 @@ mod tests {
             read("dag-cbor", b"\xa1\x61a\x01").unwrap(),
             read("dag-json", b"{\"a\":1}").unwrap()
         );
+        let followed = read(
+            "dag-json",
+            format!("{{\"/\":\"{cid}junkjunk\"}}").as_bytes(),
+        );
+        assert!(matches!(followed, Ok(Ipld::Map(_))), "{followed:?}");
         for bad in [("dag-cbor", &b"\xa1"[..]), ("dag-json", b"{")] {
             read(bad.0, bad.1).unwrap_err();
         }
