@@ -109,6 +109,7 @@ impl Walk {
 
     /// Records where in the blob each leaf lies; then the leaves need no other place.
     async fn map(&self, root: Cid, blob: BlobId, size_bytes: u64) -> Result<(), IntakeError> {
+        // Nodes that lead further: leaves would be too many to remember.
         let mut seen = BTreeSet::new();
         let (mut parts, mut nodes) = (Vec::new(), Vec::new());
         let mut waiting = vec![Piece {
@@ -131,11 +132,12 @@ impl Walk {
                     ..Part::default()
                 };
                 parts.push((key, part));
-            } else if seen.insert(key.clone()) {
+            } else if !seen.contains(&key) {
                 let bytes = self.read(&piece.cid).await?;
                 match pieces(&piece, &bytes) {
                     Some(Pieces::Leaf(part)) => parts.push((key, part)),
                     Some(Pieces::Below(below)) => {
+                        seen.insert(key.clone());
                         nodes.push(key);
                         waiting.extend(below.into_iter().rev());
                     }

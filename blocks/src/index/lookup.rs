@@ -201,22 +201,6 @@ impl Blobs {
         Ok(held)
     }
 
-    /// Blobs that have a block as a part and are held.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub async fn blobs_with(&self, cid: &Cid) -> Result<Vec<BlobId>, StoreError> {
-        let key = tables::key(cid);
-        let found = self.index().read(ACT, move |reading| parts(reading, &key));
-        let mut blobs = Vec::new();
-        for (blob, _) in found.await? {
-            if self.is_there(blob).await? {
-                blobs.push(blob);
-            }
-        }
-        Ok(blobs)
-    }
-
     /// Whether a blob is held in full. What the index says about one that is gone is removed.
     pub(super) async fn is_there(&self, blob: BlobId) -> Result<bool, StoreError> {
         match self.status(blob).await? {
