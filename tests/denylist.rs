@@ -3,11 +3,12 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
+use blocks::dag::{Link, Node as PbNode};
 use cid::Cid;
 use cid::multibase::Base;
 use sha2::{Digest, Sha256};
 
-use crate::car::{ended, name, path_text};
+use crate::car::{Car, DAG_PB, RAW, ended, name, path_text, varint};
 use crate::node::{Node, eventually};
 use crate::scene::{ARRIVES, Scene, board, holds, join, noise, shows, text, thread_with, verified};
 
@@ -99,6 +100,102 @@ fn a_denied_file_is_gone_under_every_name_until_it_is_allowed_again() -> Result<
         for way in ways(&given)? {
             ensure!(status(&a, &way)? == 200, "{way} afterwards");
         }
+    }
+    verified(&a)
+}
+
+/// A CAR of the file as other programs cut it: raw leaves of 256 KiB below one node.
+fn cut_small(bytes: &[u8]) -> Result<(Cid, Vec<u8>)> {
+    let mut blocks = Vec::new();
+    let mut links = Vec::new();
+    let mut data = [vec![0x08, 2, 0x18], varint(bytes.len())].concat();
+    for leaf in bytes.chunks(256 << 10) {
+        let cid = name(RAW, leaf)?;
+        links.push(Link {
+            cid,
+            name: String::new(),
+            size_bytes: leaf.len() as u64,
+        });
+        data.push(0x20);
+        data.extend(varint(leaf.len()));
+        blocks.push((cid, leaf.to_vec()));
+    }
+    let data = Some(data.into());
+    let node = PbNode { links, data }.encode();
+    let root = name(DAG_PB, &node)?;
+    blocks.insert(0, (root, node.to_vec()));
+    let header = blocks::dag::car_header(&[root]).to_vec();
+    Ok((root, Car { header, blocks }.bytes()))
+}
+
+#[test]
+fn a_file_is_denied_by_each_of_its_roots() -> Result<()> {
+    let scene = Scene::new()?;
+    let mut a = scene.node("a")?;
+    let given = give(&scene, &a, "film")?;
+    let (root, car) = cut_small(&fs::read(&given.file)?)?;
+    let path = scene.path("film.car");
+    fs::write(&path, car)?;
+    ended(&a.run(&["import", path_text(&path)?])?, 0, &[])?;
+    let mut ways = ways(&given)?;
+    ways.extend([format!("/ipfs/{root}"), format!("/ipfs/{root}?format=car")]);
+    for way in &ways {
+        ensure!(status(&a, way)? == 200, "{way}");
+    }
+    let list = scene.path("a").join("denylists/t.deny");
+    fs::write(&list, format!("/ipfs/{root}\n"))?;
+    eventually("the rule", ARRIVES, || {
+        Ok((status(&a, &format!("/ipfs/{root}"))? == 410).then_some(()))
+    })?;
+    for is_restarted in [false, true] {
+        if is_restarted {
+            a = a.kill()?.start()?;
+        }
+        eventually("all its names", ARRIVES, || {
+            for way in &ways {
+                if status(&a, way)? != 410 {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })?;
+    }
+    let again = a.run(&["add", path_text(&given.file)?])?;
+    ensure!(again.code == 3, "it came back: {again:?}");
+    verified(&a)
+}
+
+#[test]
+fn a_file_is_denied_by_each_of_its_leaves_and_its_neighbour_is_not() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let given = give(&scene, &a, "film")?;
+    let bytes = fs::read(&given.file)?;
+    let (first, last) = bytes.split_at(1 << 20);
+    let other = scene.path("other");
+    fs::write(&other, [first, b"another end"].concat())?;
+    let neighbour = text(&a.json(&["add", path_text(&other)?])?[0], "ipfs")?;
+    let leaf = name(RAW, last)?.to_string();
+    ended(&a.run(&["deny", &leaf])?, 0, &["refused"])?;
+    let mut ways = ways(&given)?;
+    ways.push(format!("/ipfs/{leaf}"));
+    for way in &ways {
+        ensure!(status(&a, way)? == 410, "{way}");
+    }
+    ensure!(status(&a, &format!("/ipfs/{neighbour}"))? == 200);
+    // Nor does it come back, known by its names or not.
+    let mut shifted = noise(1 << 20, 77);
+    shifted.extend(last);
+    let new = scene.path("new");
+    fs::write(&new, shifted)?;
+    for file in [&given.file, &new] {
+        let again = a.run(&["add", path_text(file)?])?;
+        ensure!(again.code == 3, "it came back: {again:?}");
+    }
+    ended(&a.run(&["deny", "--undo", &leaf])?, 0, &["allowed"])?;
+    a.json(&["add", path_text(&given.file)?])?;
+    for way in &ways {
+        ensure!(status(&a, way)? == 200, "{way} afterwards");
     }
     verified(&a)
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use crate::node::Node;
 use crate::scene::{
-    Scene, board, fixtures, held_by, holds, join, pin, range, reply, shows, text, thread,
+    Scene, board, fixtures, held_by, holds, join, noise, pin, range, reply, shows, text, thread,
     thread_with, upload, verified,
 };
 
@@ -251,6 +252,56 @@ fn an_unlisted_board_is_for_those_who_have_its_ticket() -> Result<()> {
     );
     join(&b, &board.ticket)?;
     shows(&b, &thread, 1)?;
+    Ok(())
+}
+
+/// Whether a stranger is told that the node has a block.
+fn is_announced(node: &Node, cid: &str) -> Result<bool> {
+    let said = node
+        .reader()?
+        .get(&format!("/routing/v1/providers/{cid}"))?;
+    Ok(said.text().contains("transport-ipfs-gateway-http"))
+}
+
+#[test]
+fn who_provides_a_block_does_not_give_an_unlisted_board_away() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let listed = board(&a)?;
+    let body = json!({"title": "Cellar", "unlisted": true});
+    let made = a.client()?.send_json("POST", "/api/v1/spaces", &body)?;
+    let unlisted = crate::scene::Board {
+        space: text(&made, "space")?,
+        ticket: text(&made, "ticket")?,
+    };
+    for (board, file, seen) in [(&listed, "shown", true), (&unlisted, "hidden", false)] {
+        let path = scene.file(file, (1 << 20) + 3)?;
+        let bytes = fs::read(&path)?;
+        let (thread, blobs) = thread_with(&a, board, file, &[&path])?;
+        let entry = a.client()?.get(&format!("/ipfs/{thread}?format=raw"))?;
+        let payload = model::Entry::decode(&entry.body)?.header().payload;
+        let leaves: Vec<&[u8]> = bytes.chunks(1 << 20).collect();
+        let mut builder = blocks::dag::FileBuilder::new();
+        let mut names = vec![thread, payload.to_string(), board.space.clone()];
+        names.extend(blobs);
+        for leaf in leaves {
+            let cid = crate::car::name(crate::car::RAW, leaf)?;
+            builder.leaf(cid, leaf.len() as u64, &mut |_, _| {});
+            names.push(cid.to_string());
+        }
+        names.push(builder.finish(&mut |_, _| {}).cid.to_string());
+        for name in names {
+            ensure!(is_announced(&a, &name)? == seen, "{file}: {name}");
+        }
+    }
+    // What a person added is told of, and so is the folder around it.
+    let folder = scene.path("album");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("own"), noise(1000, 5))?;
+    let added = a.json(&["add", folder.to_str().context("UTF-8")?])?;
+    let album = text(&added[0], "ipfs")?;
+    ensure!(is_announced(&a, &album)?, "{album}");
+    ensure!(!is_announced(&a, "bafkqaaa")?, "nobody needs to be asked");
     Ok(())
 }
 
