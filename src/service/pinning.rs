@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use blocks::{BlobStatus, Keep};
-use cid::Cid;
+use blocks::{BlobStatus, Keep, dag::parse_cid};
 use gateway::{
     api::types::{PinMedia, PinRequest},
     node::NodeError,
@@ -159,7 +158,7 @@ async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
 
 /// The blob whose IPFS name this is.
 async fn file_of(core: &Core, id: &str) -> Result<Option<BlobId>, NodeError> {
-    let Ok(cid) = id.parse::<Cid>() else {
+    let Some(cid) = parse_cid(id) else {
         return Ok(None);
     };
     let file = core.blobs.file(&cid).await;
@@ -253,9 +252,9 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         Err(_) => false,
     };
     // The root of a file's DAG leads to its blob: both may be kept.
-    let dag = match asked.parse::<Cid>() {
-        Ok(root) => core.blobs.remove_dag(&root).await,
-        Err(_) => Ok(false),
+    let dag = match parse_cid(&asked) {
+        Some(root) => core.blobs.remove_dag(&root).await,
+        None => Ok(false),
     };
     let dag = dag.map_err(|error| NodeError::local("remove the DAG", error))?;
     if removed.is_none() && !added && !dag {

@@ -21,6 +21,7 @@ use crate::{
     blob::body::{self, Slot},
     failure::Failure,
     gate::Gate,
+    ipfs::address::parse_cid,
 };
 
 /// Media type of a CARv1 (IANA).
@@ -78,8 +79,8 @@ pub async fn import_path(
 }
 
 fn parse(text: &str) -> Result<Cid, Failure> {
-    Cid::try_from(text).map_err(|error| {
+    parse_cid(text).map_err(|why| {
         let shown: String = text.chars().take(100).collect();
-        Failure::invalid(format!("`{shown}` is no CID: {error}"))
+        Failure::invalid(format!("`{shown}` is wrong: {why}"))
     })
 }

@@ -1,7 +1,6 @@
 //! Pins: promises to keep a thread, a space or a blob.
 
 use axum::{Json, extract::State, http::StatusCode};
-use cid::Cid;
 use views::data::Pin;
 
 use super::{
@@ -9,7 +8,7 @@ use super::{
     input::{Id, MaybeSent, Sent},
     types::{ErrorBody, NewPin, PinRequest},
 };
-use crate::{failure::Failure, gate::Gate};
+use crate::{failure::Failure, gate::Gate, ipfs::address::parse_cid};
 
 /// The id of something that can be pinned, checked for form.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ impl std::str::FromStr for Pinned {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<Cid>()
+        parse_cid(text)
             .map(|cid| Self(cid.to_string()))
             .map_err(|_| "expected the CID of a thread, a space, a blob or a DAG")
     }

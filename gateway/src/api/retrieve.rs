@@ -9,13 +9,11 @@ use super::{
     progress,
     types::{Denied, DenyRequest, ErrorBody, RetrieveProgress, RetrieveRequest},
 };
-use crate::{failure::Failure, gate::Gate};
+use crate::{failure::Failure, gate::Gate, ipfs::address::parse_cid};
 
 /// Longest path below a root, and most gateways asked.
 const SEGMENTS: usize = 256;
 const GATEWAYS: usize = 16;
-/// Longest CID in text form.
-const CID_CHARS: usize = 256;
 /// Longest reason, characters.
 const REASON_CHARS: usize = 300;
 
@@ -62,9 +60,8 @@ pub async fn deny(
     _: Owner,
     Sent(request): Sent<DenyRequest>,
 ) -> Result<Json<Denied>, Failure> {
-    let cid = Some(request.cid.as_str()).filter(|text| text.len() <= CID_CHARS);
-    let cid = cid.and_then(|text| Cid::try_from(text).ok());
-    let cid = cid.ok_or_else(|| Failure::invalid("`cid` is not a CID"))?;
+    let cid = parse_cid(&request.cid)
+        .map_err(|why| Failure::invalid(format!("`cid` is wrong: {why}")))?;
     let reason = request.reason.filter(|reason| !reason.is_empty());
     if reason
         .as_ref()

@@ -211,9 +211,19 @@ impl Written {
                 copy(source, *cid, 0..size_bytes, &mut file, &path, bar).await?;
                 self.count(size_bytes);
             }
+            Kind::Data {
+                fault: Some(why), ..
+            } => {
+                self.note(format!("left out: {name:?} is no file or folder: {why}"));
+            }
             Kind::Data { .. } => {
-                let bytes = source.block(cid).await;
-                let bytes = bytes.map_err(|error| walk_error(error.into()))?;
+                let bytes = match dag::inline(cid) {
+                    Some(bytes) => bytes,
+                    None => {
+                        let bytes = source.block(cid).await;
+                        bytes.map_err(|error| walk_error(error.into()))?
+                    }
+                };
                 let mut file = new_file(&path)?;
                 file.write_all(&bytes)
                     .map_err(CommandError::io("write to", &path))?;

@@ -301,15 +301,20 @@ fn block_error(error: BlockError) -> CommandError {
 pub(super) fn walk_error(error: WalkError) -> CommandError {
     match error {
         WalkError::Block(error) => block_error(error),
-        error => CommandError::NotVerified(format!("it can't be read: {error}")),
+        error => unreadable(error),
     }
 }
 
 pub(super) fn resolve_error(error: ResolveError) -> CommandError {
     match error {
         ResolveError::Block(error) => block_error(error),
-        error => CommandError::NotVerified(format!("it can't be read: {error}")),
+        error => unreadable(error),
     }
+}
+
+/// With its causes: what is wrong with a node is said by them.
+fn unreadable(error: impl Into<anyhow::Error>) -> CommandError {
+    CommandError::NotVerified(format!("it can't be read: {:#}", error.into()))
 }
 
 #[cfg(test)]
