@@ -19,7 +19,7 @@ const UNFINISHED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 const AT_ONCE: usize = 16 * 1024;
 
 impl Blobs {
-    /// Keeps one block until [`Blobs::release_block`] or [`Blobs::remove_dag`] of its name.
+    /// Keeps one block until [`Blobs::remove_dag`] of its name.
     ///
     /// # Errors
     /// When the bytes aren't the block, there is no room, or the index can't be written.
@@ -50,7 +50,7 @@ impl Blobs {
     ///
     /// # Errors
     /// When the index can't be written.
-    pub async fn release_block(&self, cid: &Cid) -> Result<bool, StoreError> {
+    pub(crate) async fn release_block(&self, cid: &Cid) -> Result<bool, StoreError> {
         let alone = Owner::alone(&tables::key(cid));
         let releasing = self
             .index()

@@ -97,10 +97,8 @@ impl Blobs {
     }
 
     /// Whether [`Blobs::block`] would give a block. A denied one counts as not held.
-    ///
-    /// # Errors
-    /// When the index can't be read.
-    pub async fn has_block(&self, cid: &Cid) -> Result<bool, StoreError> {
+    #[cfg(test)]
+    pub(crate) async fn has_block(&self, cid: &Cid) -> Result<bool, StoreError> {
         if dag::check_name(cid).is_err() {
             return Ok(false);
         }
