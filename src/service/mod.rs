@@ -197,11 +197,7 @@ impl Node for Service {
         Box::pin(ipfs::providers(&self.core, cid))
     }
 
-    fn retrieve(
-        &self,
-        root: Cid,
-        request: RetrieveRequest,
-    ) -> Reply<'_, Items<RetrieveProgress>> {
+    fn retrieve(&self, root: Cid, request: RetrieveRequest) -> Reply<'_, Items<RetrieveProgress>> {
         Box::pin(retrieving::retrieve(Arc::clone(&self.core), root, request))
     }
 

@@ -24,8 +24,8 @@ pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};
 pub use retrieve::{
-    Denied, DeniedCid, DenyRequest, DenylistState, GatewayFault, RetrieveProgress,
-    RetrieveRequest, Retrieved, RetrievedKind,
+    Denied, DeniedCid, DenyRequest, DenylistState, GatewayFault, RetrieveProgress, RetrieveRequest,
+    Retrieved, RetrievedKind,
 };
 pub use threads::{
     Edit, MarkAct, MarkRequest, MediaRef, NamedMedia, NewPost, Published, ReportRequest,
