@@ -262,7 +262,7 @@ pub enum NodeError {
     #[error("{0}")]
     NotFound(String),
     /// It isn't held here and no peer delivered it within the deadline.
-    #[error("{what} is not held here and no peer delivered it in time{}", ways_on(.ways))]
+    #[error("{what} is not held here and nobody delivered it in time{}", ways_on(.ways))]
     NotHeld {
         /// What was asked for, with its id.
         what: String,

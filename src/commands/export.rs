@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use blocks::dag::{CarDecoder, CarFault, CarItem};
+use blocks::dag::{CarDecoder, CarFault, CarItem, parse_cid};
 use bytes::Bytes;
 use cid::Cid;
 use clap::Args;
@@ -30,8 +30,12 @@ pub(super) struct ExportArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Threads and spaces make a capsule, any other CID a plain CAR; none: the whole node
-    #[arg(value_name = "CID")]
+    #[arg(value_name = "CID", value_parser = whole_cid)]
     cids: Vec<Cid>,
+}
+
+fn whole_cid(text: &str) -> Result<Cid, &'static str> {
+    parse_cid(text).ok_or("not a CID")
 }
 
 impl ExportArgs {

@@ -1,5 +1,6 @@
 //! One line of a denylist (compact denylist format, IPIP-383, "Block item").
 
+use blocks::dag;
 use cid::{Cid, multibase::Base, multihash::Multihash};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use thiserror::Error;
@@ -191,13 +192,10 @@ fn parse_cid(text: &str) -> Result<Cid, LineFault> {
     if text.len() > CID_CHARS {
         return Err(fault(format!("longer than {CID_CHARS} characters")));
     }
-    match Cid::try_from(text) {
-        Ok(cid) => Ok(cid),
-        // The format also takes a bare multihash in base58, of any hash function.
-        Err(error) => multihash(text)
-            .map(|hash| Cid::new_v1(0, hash))
-            .ok_or_else(|| fault(error.to_string())),
-    }
+    // The format also takes a bare multihash in base58, of any hash function.
+    dag::parse_cid(text)
+        .or_else(|| multihash(text).map(|hash| Cid::new_v1(0, hash)))
+        .ok_or_else(|| fault("not a CID".to_owned()))
 }
 
 fn multihash(base58: &str) -> Option<Multihash<64>> {

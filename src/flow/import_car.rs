@@ -278,34 +278,53 @@ async fn import_blocks(
         let taken = intake.finish(&roots).await.map_err(failed)?;
         told.missing_blocks = taken.missing;
         for (cid, blob, size_bytes) in taken.files {
-            match honour::admit_blob(core, blob).await {
-                Ok(()) => {}
-                Err(NodeError::Denied { .. }) => {
-                    let why = format!("the file {cid} is on this node's denylist and was not kept");
-                    note(&mut told, why);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
             let file = FileImported {
                 ipfs: cid.to_string(),
                 blob: blob.to_string(),
                 size_bytes,
             };
-            tell_file(&mut told, file);
+            admitted(core, blob, file, &mut told).await?;
         }
     }
     Ok(told)
 }
 
-async fn blob(core: &Core, name: &str, bytes: Bytes) -> Result<FileImported, NodeError> {
+/// Keeps a blob, unless it or a part of it is denied.
+async fn blob(
+    core: &Arc<Core>,
+    name: &str,
+    bytes: Bytes,
+    told: &mut CarImported,
+) -> Result<(), NodeError> {
     let imported = core.blobs.import_bytes(bytes, &Keep::pin(ADDED)).await;
     let imported = imported.map_err(|error| import_error(name, error))?;
-    Ok(FileImported {
+    let file = FileImported {
         ipfs: imported.unixfs.to_string(),
         blob: imported.blob.to_string(),
         size_bytes: imported.size_bytes,
-    })
+    };
+    admitted(core, imported.blob, file, told).await
+}
+
+/// Tells of a file that was taken in; one that is denied by any of its names is gone again.
+async fn admitted(
+    core: &Arc<Core>,
+    blob: BlobId,
+    file: FileImported,
+    told: &mut CarImported,
+) -> Result<(), NodeError> {
+    match honour::admit_blob(core, blob).await {
+        Ok(()) => tell_file(told, file),
+        Err(NodeError::Denied { .. }) => {
+            let why = format!(
+                "the file {} is on this node's denylist and was not kept",
+                file.ipfs
+            );
+            note(told, why);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 fn note(told: &mut CarImported, note: String) {
@@ -323,7 +342,7 @@ fn tell_file(told: &mut CarImported, file: FileImported) {
 
 /// Takes all blocks in; the last of them may not be on disk yet.
 async fn shelve(
-    core: &Core,
+    core: &Arc<Core>,
     car: &mut CarFile,
     shelf: &mut Shelf<'_>,
     first: Option<Block>,
@@ -339,10 +358,7 @@ async fn shelve(
         } else if dag::inline(&cid).is_none() {
             // A blob's own name: it is kept as the blob that it is.
             match BlobId::try_from(&cid) {
-                Ok(_) => {
-                    let file = blob(core, &name, bytes).await?;
-                    tell_file(told, file);
-                }
+                Ok(_) => blob(core, &name, bytes, told).await?,
                 Err(_) => shelf.put(&cid, bytes).await.map_err(failed)?,
             }
             told.blocks += 1;

@@ -107,7 +107,8 @@ async fn read(
 fn explained(error: NodeError, faults: &[GatewayFault], refused: Option<String>) -> NodeError {
     let told = faults.iter().take(FAULTS_IN_WORDS);
     let told = told.map(|fault| format!("{}: {} ({})", fault.gateway, fault.what, fault.cid));
-    let told: Vec<String> = refused.into_iter().chain(told).collect();
+    let mut told: Vec<String> = refused.into_iter().chain(told).collect();
+    told.dedup();
     match error {
         error if told.is_empty() => error,
         NodeError::NotVerified(text) => {

@@ -8,7 +8,7 @@ use model::BlobId;
 use super::{marks::FileMark, reader::CapsuleFault};
 
 /// Blocks of a file that are waited for at once: the links of the nodes above the next leaf. Room
-/// for some thousand levels of nodes of the profile's own width would not need more.
+/// for 64 levels of nodes of the profile's own width would not need more.
 pub(super) const WAITING: usize = 64 * 1024;
 
 /// How far a file's DAG has come.

@@ -14,6 +14,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::marks::FileMark;
 use crate::{
     core::Core,
+    denylist::honour,
     flow,
     service::blobs::{ADDED, import_error, read_error},
 };
@@ -139,6 +140,11 @@ impl Landing {
             } => {
                 drop(sender);
                 let imported = imported(blob, &mut importing).await?;
+                match honour::admit_blob(core, blob).await {
+                    Ok(()) => {}
+                    Err(NodeError::Denied { .. }) => return Ok(None),
+                    Err(error) => return Err(LandingError::Node(error)),
+                }
                 flow::fetch::held(core, blob).await;
                 imported.unixfs
             }

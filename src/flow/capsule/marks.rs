@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use blocks::dag::{self, codec};
+use blocks::dag::{self, codec, hash};
 use bytes::Bytes;
-use cid::Cid;
+use cid::{Cid, Version};
 use model::{BlobId, EntryId, Ipld, SpaceId};
 use thiserror::Error;
 
@@ -88,6 +88,9 @@ pub enum Mark {
 /// Why a block is no mark.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MarkFault {
+    /// Its CID isn't a mark's.
+    #[error("its CID is not version 1 of dag-cbor and SHA-256")]
+    Name,
     /// Not DAG-CBOR, or not in its one form.
     #[error("it is not canonical DAG-CBOR")]
     Cbor,
@@ -143,7 +146,18 @@ impl Mark {
     ///
     /// # Errors
     /// Why it is no mark.
-    pub fn read(bytes: &[u8]) -> Result<Self, MarkFault> {
+    pub fn read(cid: &Cid, bytes: &[u8]) -> Result<Self, MarkFault> {
+        let is_named = cid.version() == Version::V1
+            && cid.codec() == codec::DAG_CBOR
+            && cid.hash().code() == hash::SHA2_256;
+        if is_named {
+            Self::decode(bytes)
+        } else {
+            Err(MarkFault::Name)
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, MarkFault> {
         let ipld: Ipld = serde_ipld_dagcbor::from_slice(bytes).map_err(|_| MarkFault::Cbor)?;
         if serde_ipld_dagcbor::to_vec(&ipld).ok().as_deref() != Some(bytes) {
             return Err(MarkFault::Cbor);
@@ -191,10 +205,7 @@ impl Mark {
 /// # Errors
 /// When it is one of another version.
 pub fn contents(cid: &Cid, bytes: &[u8]) -> Result<Option<Contents>, MarkFault> {
-    if cid.codec() != codec::DAG_CBOR {
-        return Ok(None);
-    }
-    match Mark::read(bytes) {
+    match Mark::read(cid, bytes) {
         Ok(Mark::Contents(contents)) => Ok(Some(contents)),
         Err(fault @ MarkFault::Version(_)) => Err(fault),
         Ok(_) | Err(_) => Ok(None),
@@ -203,10 +214,7 @@ pub fn contents(cid: &Cid, bytes: &[u8]) -> Result<Option<Contents>, MarkFault> 
 
 /// The end, if this is the last block of a capsule.
 pub fn end(cid: &Cid, bytes: &[u8]) -> Option<End> {
-    if cid.codec() != codec::DAG_CBOR {
-        return None;
-    }
-    match Mark::read(bytes) {
+    match Mark::read(cid, bytes) {
         Ok(Mark::End(end)) => Some(end),
         _ => None,
     }
@@ -276,6 +284,8 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use cid::multihash::Multihash;
+
     use super::*;
 
     fn marks() -> [Mark; 3] {
@@ -304,7 +314,26 @@ mod tests {
             let (cid, bytes) = mark.block();
             assert_eq!(dag::verify(&cid, &bytes), Ok(()));
             assert_eq!(dag::links(&cid, &bytes).unwrap(), []);
-            assert_eq!(Mark::read(&bytes), Ok(mark));
+            assert_eq!(Mark::decode(&bytes), Ok(mark));
+        }
+    }
+
+    #[test]
+    fn a_mark_has_one_name_only() {
+        let (cid, bytes) = Mark::End(End {
+            entries: 1,
+            files: 0,
+            lacking: 0,
+        })
+        .block();
+        assert!(Mark::read(&cid, &bytes).is_ok());
+        for (version, codec, code) in [
+            (Version::V1, codec::RAW, hash::SHA2_256),
+            (Version::V1, codec::DAG_CBOR, hash::SHA2_512),
+        ] {
+            let digest = Multihash::<64>::wrap(code, cid.hash().digest()).unwrap();
+            let other = Cid::new(version, codec, digest).unwrap();
+            assert_eq!(Mark::read(&other, &bytes), Err(MarkFault::Name));
         }
     }
 
@@ -331,7 +360,7 @@ mod tests {
                 Some(value) => map.insert(name.to_owned(), value),
                 None => map.remove(name),
             };
-            Mark::read(&serde_ipld_dagcbor::to_vec(&Ipld::Map(map)).unwrap())
+            Mark::decode(&serde_ipld_dagcbor::to_vec(&Ipld::Map(map)).unwrap())
         };
         let table = [
             (change("size", None), MarkFault::Field("size")),
@@ -356,9 +385,9 @@ mod tests {
                 change("kind", Some(Ipld::String("datt/capsule/2".to_owned()))),
                 MarkFault::Version("datt/capsule/2".to_owned()),
             ),
-            (Mark::read(b"\xff"), MarkFault::Cbor),
-            (Mark::read(b"\xa1\x64kind\x78\x01a"), MarkFault::Cbor),
-            (Mark::read(b"\x80"), MarkFault::Field("kind")),
+            (Mark::decode(b"\xff"), MarkFault::Cbor),
+            (Mark::decode(b"\xa1\x64kind\x78\x01a"), MarkFault::Cbor),
+            (Mark::decode(b"\x80"), MarkFault::Field("kind")),
         ];
         for (found, fault) in table {
             assert_eq!(found, Err(fault));

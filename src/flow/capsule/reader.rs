@@ -163,7 +163,7 @@ impl CapsuleReader {
                 if Entry::<Unverified>::decode(bytes).is_ok() && EntryId::try_from(cid).is_ok() {
                     return Err(CapsuleFault::LateEntry);
                 }
-                self.mark(bytes).map(|piece| vec![piece])
+                self.mark(cid, bytes).map(|piece| vec![piece])
             }
             Place::File(walk) => self.in_file(walk, cid, bytes),
             Place::Ended => Err(CapsuleFault::Behind),
@@ -197,7 +197,7 @@ impl CapsuleReader {
         let id = EntryId::try_from(cid).ok();
         let entry = id.and_then(|id| Some((id, Entry::<Unverified>::decode(bytes).ok()?)));
         let Some((id, entry)) = entry else {
-            return match self.mark(bytes) {
+            return match self.mark(cid, bytes) {
                 Ok(piece) => Ok(last
                     .map(|last| last.with(None))
                     .into_iter()
@@ -218,8 +218,8 @@ impl CapsuleReader {
         Ok(last.map(|last| last.with(None)).into_iter().collect())
     }
 
-    fn mark(&mut self, bytes: &Bytes) -> Result<Piece, CapsuleFault> {
-        match Mark::read(bytes).map_err(CapsuleFault::Stray)? {
+    fn mark(&mut self, cid: &Cid, bytes: &Bytes) -> Result<Piece, CapsuleFault> {
+        match Mark::read(cid, bytes).map_err(CapsuleFault::Stray)? {
             Mark::Contents(_) => Err(CapsuleFault::Contents),
             Mark::File(mark) => {
                 self.files += 1;

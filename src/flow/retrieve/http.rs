@@ -75,10 +75,11 @@ impl Http {
     pub fn new(links: Vec<Link>, is_offline: bool) -> Result<Self, HttpError> {
         // The same provider as everywhere here; installed already is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A machine without certificates of authorities can still read from its neighbour.
-        let is_bare = links.iter().all(|link| !link.is_https());
         let gateways = links.into_iter().map(|link| {
-            let client = client(&link, is_offline, is_bare)?;
+            // A machine without certificates of authorities can still read from its neighbour;
+            // who comes with a certificate is then refused.
+            let trusting = client(&link, is_offline, Authorities::OfThisMachine);
+            let client = trusting.or_else(|_| client(&link, is_offline, Authorities::None))?;
             Ok((link, client))
         });
         Ok(Self {
@@ -133,7 +134,14 @@ impl Http {
     }
 }
 
-fn client(link: &Link, is_offline: bool, is_bare: bool) -> Result<Client, HttpError> {
+/// Whose certificates are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authorities {
+    OfThisMachine,
+    None,
+}
+
+fn client(link: &Link, is_offline: bool, believed: Authorities) -> Result<Client, HttpError> {
     let policy = Policy::custom(move |attempt| {
         let from = attempt.previous().last();
         let may = from.is_some_and(|from| may_lead(from, attempt.url(), is_offline));
@@ -150,7 +158,7 @@ fn client(link: &Link, is_offline: bool, is_bare: bool) -> Result<Client, HttpEr
         .no_proxy()
         .referer(false)
         .user_agent(concat!("datt/", env!("CARGO_PKG_VERSION")));
-    if is_bare {
+    if believed == Authorities::None {
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(HttpError)

@@ -75,11 +75,6 @@ impl Link {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// Whether it is asked over TLS.
-    pub(super) fn is_https(&self) -> bool {
-        self.base.scheme() == "https"
-    }
-
     /// Where a block or DAG is had (trustless gateway specification).
     pub(super) fn request(&self, cid: &Cid, form: Form) -> Url {
         let query = match form {
