@@ -192,6 +192,21 @@ fn a_file_is_denied_by_each_of_its_leaves_and_its_neighbour_is_not() -> Result<(
         let again = a.run(&["add", path_text(file)?])?;
         ensure!(again.code == 3, "it came back: {again:?}");
     }
+    // A CAR can have it as one block, under the name of the blob.
+    let b = scene.node("b")?;
+    b.json(&["add", path_text(&given.file)?])?;
+    let car = scene.path("blob.car");
+    ended(
+        &b.run(&["export", path_text(&car)?, &given.blob])?,
+        0,
+        &["1 block"],
+    )?;
+    let c = scene.node("c")?;
+    ended(&c.run(&["deny", &leaf])?, 0, &["refused"])?;
+    ended(&c.run(&["import", path_text(&car)?])?, 0, &["was not kept"])?;
+    for way in &ways {
+        ensure!(status(&c, way)? == 410, "{way} after the CAR");
+    }
     ended(&a.run(&["deny", "--undo", &leaf])?, 0, &["allowed"])?;
     a.json(&["add", path_text(&given.file)?])?;
     for way in &ways {
@@ -333,7 +348,7 @@ fn peers_and_gateways_neither_give_nor_get_what_is_denied() -> Result<()> {
     ended(
         &b.run(&["get", blob(1)?, "-o", path_text(&to)?])?,
         3,
-        &["no peer"],
+        &["nobody delivered it"],
     )?;
     Ok(())
 }
