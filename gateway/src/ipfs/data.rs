@@ -14,6 +14,12 @@ use super::{
 };
 use crate::{blob::reader::within, failure::Failure, node::NodeError};
 
+/// Multicodec of dag-cbor.
+pub const DAG_CBOR: u64 = 0x71;
+const DAG_JSON: u64 = 0x0129;
+const CBOR: u64 = 0x51;
+const JSON: u64 = 0x0200;
+
 /// One block as it is.
 pub async fn raw(asked: &Asked<'_>, cid: Cid) -> Result<Response, Failure> {
     let bytes = block(asked, cid).await?;
@@ -34,10 +40,10 @@ pub async fn serve(
     format: Option<Format>,
 ) -> Result<Response, Failure> {
     let own = match codec {
-        0x71 => Format::DagCbor,
-        0x0129 => Format::DagJson,
-        0x51 => Format::Cbor,
-        0x0200 => Format::Json,
+        DAG_CBOR => Format::DagCbor,
+        DAG_JSON => Format::DagJson,
+        CBOR => Format::Cbor,
+        JSON => Format::Json,
         other => {
             let why = format!("{cid} has the codec 0x{other:x}, which is served raw only");
             return Err(NodeError::Unsupported(why).into());

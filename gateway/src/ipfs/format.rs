@@ -117,10 +117,9 @@ impl Wish {
     /// # Errors
     /// When a parameter has a value that means nothing.
     pub fn of(query: &IpfsQuery, headers: &HeaderMap) -> Result<Self, Failure> {
-        let accepted = accepted(headers);
         let format = match &query.format {
             Some(word) => Some(by_word(word)?),
-            None => accepted.map(|(format, _)| format),
+            None => accepted(headers),
         };
         let parameters = car_parameters(headers);
         let car = if format == Some(Format::Car) {
@@ -205,16 +204,13 @@ fn by_word(word: &str) -> Result<Format, Failure> {
     }
 }
 
-/// The format that the `Accept` headers want most, with its weight in thousandths; of equals the
-/// first.
-fn accepted(headers: &HeaderMap) -> Option<(Format, u32)> {
+/// The format that the `Accept` headers want most; of equals the first.
+fn accepted(headers: &HeaderMap) -> Option<Format> {
     let mut best: Option<(Format, u32)> = None;
     for entry in entries(headers) {
         let media_type = entry.split(';').next().unwrap_or_default().trim();
-        let known = Format::ALL.into_iter();
-        let Some((format, ..)) = known
-            .into_iter()
-            .find(|(.., known)| media_type.eq_ignore_ascii_case(known))
+        let mut known = Format::ALL.into_iter();
+        let Some((format, ..)) = known.find(|(.., known)| media_type.eq_ignore_ascii_case(known))
         else {
             continue;
         };
@@ -223,7 +219,7 @@ fn accepted(headers: &HeaderMap) -> Option<(Format, u32)> {
             best = Some((format, weight));
         }
     }
-    best
+    best.map(|(format, _)| format)
 }
 
 /// Parameters of the CAR's media type, also where the query named the format.

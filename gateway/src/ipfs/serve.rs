@@ -35,7 +35,6 @@ const PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
 const ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
 /// Documents that are shown, not run: neither scripts nor forms nor the origin's rights.
 const DOCUMENT_POLICY: HeaderValue = HeaderValue::from_static("sandbox");
-const DAG_CBOR: u64 = 0x71;
 
 /// Answers a GET or HEAD for what `address` names.
 ///
@@ -91,7 +90,7 @@ async fn resolve(asked: &Asked<'_>) -> Result<ResolvedPath, NodeError> {
         Some(PathKind::File { size_bytes: 0 })
     } else {
         asked.own_block().map(|_| PathKind::Data {
-            codec: DAG_CBOR,
+            codec: data::DAG_CBOR,
             block_bytes: 0,
             fault: None,
         })

@@ -99,7 +99,7 @@ pub enum CarScope {
 pub struct IpfsProvider {
     /// libp2p peer id, in text form.
     pub id: String,
-    /// Multiaddresses, as in `/dns4/example.org/tcp/443/tls/http`.
+    /// Multiaddresses, as in `/dns/example.org/tcp/443/tls/http`.
     pub addrs: Vec<String>,
     /// Transfer protocols, as in `transport-ipfs-gateway-http`.
     pub protocols: Vec<String>,

@@ -78,9 +78,6 @@ pub fn program(folder: &Path, module: &Module) -> Result<Peer> {
     if binary.is_file() {
         return Ok(Peer::Here(binary));
     }
-    if which("go").is_none() {
-        return Ok(Peer::Absent("Go is not on this machine".to_owned()));
-    }
     let build = folder.join("build").join(module.program);
     fs::create_dir_all(&build).with_context(|| format!("making {}", build.display()))?;
     let source = match source(&build, module)? {
@@ -119,6 +116,9 @@ pub fn program(folder: &Path, module: &Module) -> Result<Peer> {
 /// # Errors
 /// When Go can't be run or says something unexpected.
 pub fn source(build: &Path, module: &Module) -> Result<Result<PathBuf, String>> {
+    if which("go").is_none() {
+        return Ok(Err("Go is not on this machine".to_owned()));
+    }
     let wanted = format!("{}@{}", module.path, module.version);
     let output = Command::new("go")
         .args(["mod", "download", "-json", &wanted])
