@@ -396,13 +396,10 @@ mod tests {
         let table: Vec<(Vec<Block>, CapsuleFault)> = vec![
             (
                 vec![one.clone(), other_payload],
-                CapsuleFault::Stray(MarkFault::Field("kind")),
+                CapsuleFault::Stray(MarkFault::Name),
             ),
-            (
-                vec![payload.clone()],
-                CapsuleFault::Stray(MarkFault::Field("kind")),
-            ),
-            (vec![leaf(b"stray")], CapsuleFault::Stray(MarkFault::Cbor)),
+            (vec![payload.clone()], CapsuleFault::Stray(MarkFault::Name)),
+            (vec![leaf(b"stray")], CapsuleFault::Stray(MarkFault::Name)),
             (vec![contents.block()], CapsuleFault::Contents),
             (vec![one.clone(), end(2, 0)], count(1, 0)),
             (vec![end(0, 0), two.clone()], CapsuleFault::Behind),
