@@ -128,6 +128,14 @@ impl Blobs {
             Ok(done) => done,
             Err(error) => return self.failed(write, room, error).await,
         };
+        if size_bytes != said_bytes {
+            self.forget(guard).await;
+            let error = ImportError::Length {
+                said_bytes,
+                found_bytes: size_bytes,
+            };
+            return self.failed(write, room, error).await;
+        }
         // What was read and what was copied differ if the file changed meanwhile.
         let blob = id(guard.hash());
         let names = match named {
@@ -190,7 +198,12 @@ impl Blobs {
         // When both failed, the store's fault is the cause if the pump only saw it hang up.
         let (names, (guard, size_bytes)) = match (pumped, added) {
             (Ok(names), Ok(added)) => (names, added),
-            (Err(Some(error)), _) => return self.failed(write, room, error).await,
+            (Err(Some(error)), added) => {
+                if let Ok((guard, _)) = added {
+                    self.forget(guard).await;
+                }
+                return self.failed(write, room, error).await;
+            }
             (_, Err(error)) => return self.failed(write, room, error).await,
             (Err(None), Ok(_)) => {
                 let error = ImportError::Store(StoreError::Stopped);
@@ -252,14 +265,11 @@ impl Blobs {
         }
         self.used(blob);
         let unixfs = names.root.cid;
-        let recorded = self.record(blob, names, keep).await;
-        drop(guard);
-        if let Err(error) = recorded {
-            if let Err(error) = self.collect().await {
-                tracing::warn!(target: "blocks::import", %error, "a failed import waits for collection");
-            }
+        if let Err(error) = self.record(blob, names, keep).await {
+            self.forget(guard).await;
             return self.failed(write, room, error.into()).await;
         }
+        drop(guard);
         room.commit(kept_bytes(size_bytes));
         write.succeeded();
         self.settle().await?;
@@ -275,6 +285,14 @@ impl Blobs {
     async fn record(&self, blob: BlobId, names: Names, keep: &Keep) -> Result<(), StoreError> {
         self.record_names(blob, names).await?;
         self.keep(blob, keep).await
+    }
+
+    /// Has the store delete what it took in for an import that failed.
+    async fn forget(&self, guard: TempTag) {
+        drop(guard);
+        if let Err(error) = self.collect().await {
+            tracing::warn!(target: "blocks::import", %error, "a failed import waits for collection");
+        }
     }
 
     /// Deletes what a failed import wrote, then gives its room back.
@@ -320,15 +338,7 @@ async fn watch(
     let mut size_bytes = said_bytes.unwrap_or(0);
     while let Some(item) = items.next().await {
         match item {
-            AddProgressItem::Size(found_bytes) => match said_bytes {
-                Some(said_bytes) if said_bytes != found_bytes => {
-                    return Err(ImportError::Length {
-                        said_bytes,
-                        found_bytes,
-                    });
-                }
-                _ => size_bytes = found_bytes,
-            },
+            AddProgressItem::Size(found_bytes) => size_bytes = found_bytes,
             AddProgressItem::CopyProgress(done) => report(progress, Stage::Copy, done, said_bytes),
             AddProgressItem::CopyDone => report(progress, Stage::Hash, 0, Some(size_bytes)),
             AddProgressItem::OutboardProgress(done) => {

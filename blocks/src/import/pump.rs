@@ -65,25 +65,18 @@ impl<'a> Pump<'a> {
         (pump, Pieces(rx))
     }
 
-    /// Runs to the source's end. `Err(None)` says that the store hung up; any other error has been
-    /// handed on, so that the store stops writing.
+    /// Runs to the source's end, or to where it fails. `Err(None)` says that the store hung up.
+    ///
+    /// The store never hears of a failure: told of one, it answers before it has stopped writing, and
+    /// what it writes then is left behind. It takes in what came, which is given up afterwards.
     pub(super) async fn run<S>(mut self, source: S) -> Result<Names, Option<ImportError>>
     where
         S: Stream<Item = Result<Bytes, ImportError>>,
     {
-        match self.forward(source).await {
-            Ok(()) => {
-                let Self { tx, namer, .. } = self;
-                drop(tx);
-                namer.finish().await.map_err(|error| Some(error.into()))
-            }
-            Err(Some(error)) => {
-                let told = io::Error::new(io::ErrorKind::Interrupted, error.to_string());
-                self.tx.send(Err(told)).await.ok();
-                Err(Some(error))
-            }
-            Err(None) => Err(None),
-        }
+        self.forward(source).await?;
+        let Self { tx, namer, .. } = self;
+        drop(tx);
+        namer.finish().await.map_err(|error| Some(error.into()))
     }
 
     async fn forward<S>(&mut self, source: S) -> Result<(), Option<ImportError>>
