@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use blocks::{Blobs, Fetcher, Provider};
+use blocks::{Blobs, Fetcher, Provider, dag::BlockError};
+use bytes::Bytes;
+use cid::Cid;
 use database::{Database, DatabaseError};
 use gateway::{api::types::BlobAdded, metrics::Metrics, node::NodeError};
 use iroh::EndpointAddr;
@@ -121,6 +123,20 @@ impl Core {
             Ok(result) => result.map_err(|error| store_error(act, error.into())),
             Err(panic) => Err(NodeError::local(act, panic)),
         }
+    }
+
+    /// A block that the blob store has, unless it is denied.
+    ///
+    /// # Errors
+    /// See [`BlockError`].
+    pub async fn block(&self, cid: &Cid) -> Result<Bytes, BlockError> {
+        if let Some(denial) = self.denylist.check(cid, &[]) {
+            return Err(BlockError::Denied {
+                cid: *cid,
+                reason: denial.reason,
+            });
+        }
+        self.blobs.block(cid).await
     }
 
     /// Locks one of the small tables; a panic while it was held left it usable.

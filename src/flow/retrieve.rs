@@ -113,13 +113,7 @@ struct Remote<'a> {
 
 impl BlockSource for Remote<'_> {
     async fn block(&self, cid: &Cid) -> Result<Bytes, BlockError> {
-        if let Some(denial) = self.core.denylist.check(cid, &[]) {
-            return Err(BlockError::Denied {
-                cid: *cid,
-                reason: denial.reason,
-            });
-        }
-        match self.core.blobs.block(cid).await {
+        match self.core.block(cid).await {
             Err(BlockError::NotHeld(_)) => {}
             found => return found,
         }
