@@ -1,7 +1,7 @@
 //! What most tests begin with: nodes in a folder of their own, a board, a thread, files.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -61,9 +61,11 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// The media files, made once for all tests.
+/// The media files, made once for all tests: whoever comes meanwhile waits.
 pub fn fixtures() -> Result<&'static Fixtures> {
     static MADE: OnceLock<Fixtures> = OnceLock::new();
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(made) = MADE.get() {
         return Ok(made);
     }
