@@ -4,8 +4,10 @@
 //! environment variables and the configuration file.
 
 mod layers;
+mod mirror;
 mod size;
 mod text;
+mod torrent;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,7 +19,9 @@ use model::Ticket;
 use serde::{Deserialize, Serialize};
 
 pub use layers::{ConfigError, Flags, UpFlags, data_folder};
+pub use mirror::{Accept, Audit, MirrorRule, PinRequests, Traffic};
 pub use size::{SizeError, parse_size};
+pub use torrent::{Publicity, Torrent};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;
@@ -59,6 +63,17 @@ pub struct Config {
     pub media: Media,
     /// Reading from, and refusing to, the IPFS world.
     pub ipfs: Ipfs,
+    /// Swarms.
+    pub torrent: Torrent,
+    /// Caps over everything sent and received.
+    pub traffic: Traffic,
+    /// What is mirrored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirror: Vec<MirrorRule>,
+    /// Requests of others to pin something.
+    pub pin_requests: PinRequests,
+    /// Challenges to mirrors.
+    pub audit: Audit,
 }
 
 /// Backend of the entry store.
@@ -231,6 +246,11 @@ impl Default for Config {
             relay: Relay::default(),
             media: Media::default(),
             ipfs: Ipfs::default(),
+            torrent: Torrent::default(),
+            traffic: Traffic::default(),
+            mirror: Vec::new(),
+            pin_requests: PinRequests::default(),
+            audit: Audit::default(),
         }
     }
 }

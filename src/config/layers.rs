@@ -31,7 +31,7 @@ enum Form {
 }
 
 /// Every value that the environment can set; `http.listen` is `DATT_HTTP_LISTEN`.
-const SETTINGS: [(&str, Form); 31] = [
+const SETTINGS: [(&str, Form); 60] = [
     ("store", Form::Text),
     ("offline", Form::Switch),
     ("peers", Form::List),
@@ -63,6 +63,35 @@ const SETTINGS: [(&str, Form); 31] = [
     ("media.thumb_pixels", Form::Number),
     ("ipfs.gateways", Form::List),
     ("ipfs.denylists", Form::List),
+    ("torrent.enabled", Form::Switch),
+    ("torrent.port", Form::Number),
+    ("torrent.tcp", Form::Switch),
+    ("torrent.utp", Form::Switch),
+    ("torrent.min_bytes", Form::Text),
+    ("torrent.dht", Form::Switch),
+    ("torrent.dht_nodes", Form::List),
+    ("torrent.lsd", Form::Switch),
+    ("torrent.pex", Form::Switch),
+    ("torrent.trackers", Form::List),
+    ("torrent.foreign_trackers", Form::Switch),
+    ("torrent.publicity", Form::Text),
+    ("torrent.swarm_after_holders", Form::Number),
+    ("torrent.max_live", Form::Number),
+    ("torrent.max_peers", Form::Number),
+    ("torrent.max_upload_bytes_per_s", Form::Text),
+    ("torrent.max_download_bytes_per_s", Form::Text),
+    ("torrent.torrent_upload_bytes_per_s", Form::Text),
+    ("torrent.torrent_download_bytes_per_s", Form::Text),
+    ("torrent.active_hours", Form::Text),
+    ("traffic.max_out_bytes_per_s", Form::Text),
+    ("traffic.max_in_bytes_per_s", Form::Text),
+    ("traffic.max_month_bytes", Form::Text),
+    ("pin_requests.accept", Form::Text),
+    ("pin_requests.requester_bytes", Form::Text),
+    ("pin_requests.total_bytes", Form::Text),
+    ("pin_requests.item_bytes", Form::Text),
+    ("audit.every_s", Form::Number),
+    ("audit.deadline_ms", Form::Number),
 ];
 
 /// What the command line may set. Flags of the data folder hold for every command, the others
@@ -270,6 +299,18 @@ impl Config {
         }
         if self.gossip.max_topics == 0 {
             return refuse("gossip.max_topics", "at least 1");
+        }
+        if self.audit.deadline_ms == 0 {
+            return refuse("audit.deadline_ms", "at least 1");
+        }
+        if self.torrent.max_live == 0 || self.torrent.max_peers == 0 {
+            return refuse("torrent", "max_live and max_peers are at least 1");
+        }
+        if !self.torrent.tcp && !self.torrent.utp {
+            return refuse(
+                "torrent.tcp",
+                "leave one of tcp and utp on, or switch torrent.enabled off",
+            );
         }
         if self.media.children == 0 || self.media.timeout_s == 0 {
             return refuse("media", "children and timeout_s are at least 1");
