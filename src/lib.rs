@@ -21,6 +21,7 @@ pub mod port;
 pub mod replica;
 pub mod service;
 pub mod storage;
+pub mod throttle;
 pub mod traffic;
 pub mod upkeep;
 pub mod wants;

@@ -32,6 +32,7 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod verify;
 
 pub use error::StoreError;
@@ -48,6 +49,7 @@ pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation
 pub use range::GROUP_BYTES;
 pub use source::{BlobSource, ReadError};
 pub use store::{BlobStatus, Blobs, BlobsOptions};
+pub use throttle::Throttle;
 pub use verify::{Damage, Damaged, VerifyProgress};
 
 /// The protocol that blobs are exchanged by.
