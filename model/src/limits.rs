@@ -40,3 +40,9 @@ pub const TICKET_CHARS: usize = 2048;
 pub const TICKET_ADDRESSES: usize = 16;
 /// Relays in a ticket.
 pub const TICKET_RELAYS: usize = 4;
+/// Random bytes that make a challenge or a pin request count once.
+pub const NONCE_BYTES: usize = 32;
+/// Groups of 16 KiB that one challenge asks for.
+pub const CHALLENGE_GROUPS: u8 = 4;
+/// Largest blob that can be asked about, bytes.
+pub const BLOB_BYTES: u64 = 1 << 50;
