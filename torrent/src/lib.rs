@@ -1,5 +1,6 @@
-//! BitTorrent, as bytes: what torrents are named by, and the files and links that say so. Pure: bytes
-//! in, bytes out; no files, no sockets, no clock.
+//! BitTorrent: what torrents are named by, the files and links that say so, and swarms.
+//!
+//! All but [`swarm`] is pure: bytes in, bytes out; no files, no sockets, no clock.
 //!
 //! - [`bencode`]: the encoding of everything here, canonical only (BEP 3). A value knows where it
 //!   stands, so that hashes are taken over bytes as they were received.
@@ -9,6 +10,7 @@
 //! - [`Magnet`]: a link that names a torrent (BEP 9), read and written.
 //! - [`PieceHasher`]: piece hashes, from bytes as they come.
 //! - [`InfoHash`], [`HostPort`]: a torrent's name; where someone listens.
+//! - [`swarm`]: seeding, and downloading torrents of others.
 //!
 //! Version 1 only: torrents that have just the second version's hashes (BEP 52) are told apart and
 //! refused, those that have both are read as version 1.
@@ -21,6 +23,7 @@ mod infohash;
 mod magnet;
 mod metainfo;
 mod pieces;
+pub mod swarm;
 #[cfg(test)]
 mod tests;
 
