@@ -37,7 +37,8 @@ mod verify;
 
 pub use error::StoreError;
 pub use fetch::{
-    FetchError, FetchOptions, Fetched, Fetcher, Lane, PeerFault, PeerReport, VerifiedStream,
+    FetchError, FetchOptions, Fetched, Fetcher, Finder, Lane, PeerFault, PeerReport, RawFault,
+    RawOutboard, RawSource, Share, ShareState, SourceKind, SourceLabel, VerifiedStream,
 };
 pub use holdings::HoldingsBook;
 pub use import::{ImportError, Imported};

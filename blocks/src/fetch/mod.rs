@@ -8,11 +8,19 @@ mod flight;
 mod lane;
 mod peer;
 mod segment;
+#[allow(dead_code, reason = "fetches do not use it yet")]
+mod shares;
+mod source;
 mod stream;
 mod transfer;
 mod whole;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use iroh::{Endpoint, EndpointAddr, EndpointId};
 use model::BlobId;
@@ -22,6 +30,9 @@ use crate::{Keep, QuotaError, ReadError, StoreError, store::Blobs};
 
 pub use lane::Lane;
 pub use peer::PeerFault;
+pub use source::{
+    Finder, RawFault, RawOutboard, RawSource, Share, ShareState, SourceKind, SourceLabel,
+};
 pub use stream::VerifiedStream;
 
 /// Providers asked for one blob; the rest of a longer list is left out.
@@ -152,6 +163,19 @@ struct Inner {
     peers: peer::Peers,
     lanes: lane::Lanes,
     flights: flight::Flights,
+    shares: shares::Shares,
+    finder: Found,
+    started: tokio::time::Instant,
+}
+
+/// Who finds other sources, once somebody does.
+#[derive(Default)]
+struct Found(RwLock<Option<Arc<dyn Finder>>>);
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Found")
+    }
 }
 
 impl Fetcher {
@@ -162,7 +186,28 @@ impl Fetcher {
             peers: peer::Peers::new(endpoint),
             lanes: lane::Lanes::default(),
             flights: flight::Flights::default(),
+            shares: shares::Shares::default(),
+            finder: Found::default(),
+            started: tokio::time::Instant::now(),
         }))
+    }
+
+    /// Lets fetches that begin from now on use other sources than iroh providers.
+    pub fn set_finder(&self, finder: Arc<dyn Finder>) {
+        // The lock only guards one assignment.
+        let mut found = self
+            .0
+            .finder
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *found = Some(finder);
+    }
+
+    /// Where the bytes of a blob come from, and came from in the last minutes; those that gave
+    /// most first.
+    pub fn shares(&self, blob: BlobId) -> Vec<Share> {
+        self.0.shares.of(blob, self.0.started.elapsed().as_secs())
     }
 
     /// The store.
