@@ -20,6 +20,8 @@ pub enum Keep {
         /// Which link, thumbnails counted after the media.
         index: u16,
     },
+    /// A rule of this mirror asks for it; goes when what is worth more needs the room.
+    Mirror,
     /// Held because somebody looked at it or uploaded it; the first to go when room is needed.
     Cache,
     /// A fetch that isn't complete; goes like [`Keep::Cache`].
@@ -45,6 +47,7 @@ impl Keep {
         match self {
             Self::Pin { target } => format!("pin/{target}/{blob}"),
             Self::Post { entry, index } => format!("post/{entry}/{index}"),
+            Self::Mirror => format!("mirror/{blob}"),
             Self::Cache => format!("cache/{blob}"),
             Self::Partial => format!("partial/{blob}"),
         }
@@ -64,6 +67,7 @@ impl Keep {
                     index: index.parse().ok()?,
                 })
             }
+            "mirror" => Some(Self::Mirror),
             "cache" => Some(Self::Cache),
             "partial" => Some(Self::Partial),
             _ => None,
@@ -75,7 +79,7 @@ impl Keep {
         match self {
             Self::Pin { target } => Some(format!("pin/{target}/")),
             Self::Post { entry, .. } => Some(format!("post/{entry}/")),
-            Self::Cache | Self::Partial => None,
+            Self::Mirror | Self::Cache | Self::Partial => None,
         }
     }
 }
@@ -92,6 +96,7 @@ mod tests {
         for keep in [
             Keep::pin(entry),
             Keep::Post { entry, index: 3 },
+            Keep::Mirror,
             Keep::Cache,
             Keep::Partial,
         ] {

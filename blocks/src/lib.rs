@@ -28,6 +28,7 @@ mod progress;
 mod provide;
 mod quota;
 mod range;
+pub mod retain;
 mod source;
 mod store;
 #[cfg(test)]

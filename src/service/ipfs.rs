@@ -318,7 +318,7 @@ async fn may_announce_blob(
                 Ok(entry) => entries.push(entry),
                 Err(_) => is_given = true,
             },
-            Keep::Cache | Keep::Partial => {}
+            Keep::Mirror | Keep::Cache | Keep::Partial => {}
         }
     }
     if entries.is_empty() && spaces.is_empty() {
