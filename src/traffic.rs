@@ -51,6 +51,7 @@ impl Traffic {
             time_ms,
             in_bytes: total_in.saturating_sub(samples.counted_in),
             out_bytes: total_out.saturating_sub(samples.counted_out),
+            ..TrafficSample::default()
         };
         (samples.counted_in, samples.counted_out) = (total_in, total_out);
         if samples.list.len() == SAMPLES {

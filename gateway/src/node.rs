@@ -5,6 +5,9 @@
 //! the gateway has checked token or session, Host, Origin and CSRF before it calls them. A write
 //! that returned `Ok` is on disk.
 
+mod mirrors;
+mod torrents;
+
 use std::{fs::File, ops::Range, sync::Arc};
 
 use bytes::Bytes;
@@ -23,6 +26,9 @@ use crate::{
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
 };
+
+pub use mirrors::Mirrors;
+pub use torrents::{TorrentFile, Torrents};
 
 /// A future that a [`Node`] method returns.
 pub type Reply<'a, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, NodeError>> + Send + 'a>>;
@@ -85,7 +91,7 @@ pub struct EventBatch {
 ///
 /// Deadlines: a read of something not held may look for it at peers, but answers within
 /// ten seconds, with [`NodeError::NotHeld`] and the ways on when nobody had it.
-pub trait Node: Send + Sync + 'static {
+pub trait Node: Torrents + Mirrors {
     /// `GET /api/v1/status`. A stranger gets it without peers and addresses.
     fn status(&self, viewer: Viewer) -> Reply<'_, data::Status>;
 

@@ -117,6 +117,7 @@ pub(super) async fn run(client: &Client, args: PostArgs) -> Result<Outcome, Comm
             })?,
             name: Some(blob.name),
             alt: alts.next().filter(|alt| !alt.is_empty()),
+            publicity: None,
         }));
     }
     let post = NewPost {

@@ -86,6 +86,7 @@ pub async fn status(core: &Arc<Core>, viewer: Viewer) -> Result<data::Status, No
         store: core.config.store.as_str().to_owned(),
         clock_skew_ms: *Core::lock(&core.clock_skew_ms),
         traffic: core.traffic.samples(),
+        caps: data::Caps::default(),
         warnings: if owner { warnings } else { Vec::new() },
     })
 }

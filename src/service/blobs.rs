@@ -166,6 +166,7 @@ pub async fn state(core: &Arc<Core>, blob: BlobId) -> Result<BlobState, NodeErro
         complete,
         media_type: String::new(),
         availability,
+        torrent: None,
     })
 }
 

@@ -8,12 +8,14 @@ mod boards;
 pub mod car;
 mod events;
 pub mod ipfs;
+mod mirroring;
 mod people;
 pub mod pinning;
 mod provenance;
 mod retrieving;
 pub mod rows;
 mod threads;
+mod torrents;
 mod writing;
 
 use std::{future::ready, ops::Range, sync::Arc};

@@ -39,6 +39,10 @@ pub async fn pins(core: &Arc<Core>) -> Result<Vec<data::Pin>, NodeError> {
         held_bytes: dag.bytes,
         total_bytes: dag.bytes,
         since_ms: dag.at_ms,
+        promised_bytes: dag.bytes,
+        missing: 0,
+        missing_since_ms: None,
+        asked_by: None,
     }));
     Ok(pins)
 }
@@ -57,6 +61,12 @@ async fn pin_data(
         held_bytes,
         total_bytes,
         since_ms: promise.since_ms,
+        promised_bytes: promise
+            .max_bytes
+            .map_or(total_bytes, |max| max.min(total_bytes)),
+        missing: 0,
+        missing_since_ms: None,
+        asked_by: None,
     })
 }
 

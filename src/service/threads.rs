@@ -35,6 +35,10 @@ fn media_data(media: forum::Media) -> data::Media {
         captions: media.captions.iter().map(ToString::to_string).collect(),
         availability: data::Availability::default(),
         denied: false,
+        ipfs: None,
+        torrent: None,
+        publicity: None,
+        shares: Vec::new(),
     }
 }
 

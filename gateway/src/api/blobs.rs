@@ -14,7 +14,7 @@ use super::{
     input::{Asked, Id, MaybeSent, Sent},
     progress,
     types::{
-        BlobAdded, BlobState, ErrorBody, FetchProgress, FetchRequest, ImportProgress, PathRequest,
+        BlobAdded, BlobState, ErrorBody, FetchProgress, FetchRequest, ImportProgress, AddRequest,
         UploadQuery,
     },
 };
@@ -60,7 +60,7 @@ pub async fn upload(
 }
 
 /// Imports a file of the node's machine without a copy through HTTP.
-#[utoipa::path(post, path = "/api/v1/blobs/path", tag = "blobs", request_body = PathRequest,
+#[utoipa::path(post, path = "/api/v1/blobs/path", tag = "blobs", request_body = AddRequest,
     security(("token" = [])),
     responses((status = 200, description = "Events `progress`, then `done` or `error`",
         body = ImportProgress, content_type = "text/event-stream"),
@@ -68,7 +68,7 @@ pub async fn upload(
 pub async fn import_path(
     State(gate): State<Gate>,
     _: Owner,
-    Sent(request): Sent<PathRequest>,
+    Sent(request): Sent<AddRequest>,
 ) -> Result<Response, Failure> {
     let items = gate.node().add_path(request.path).await?;
     progress::answer(&gate, items)

@@ -205,6 +205,7 @@ fn media_ref(file: &Attached) -> Result<MediaRef, Failure> {
         blob,
         name: given(&file.name),
         alt: given(&file.alt),
+        publicity: file.publicity,
     }))
 }
 

@@ -135,15 +135,16 @@ fn status() -> data::Status {
         store: "redb".to_owned(),
         clock_skew_ms: None,
         traffic: Vec::new(),
+        caps: data::Caps::default(),
         warnings: Vec::new(),
     }
 }
 
-fn ready<'a, T: Send + 'a>(value: T) -> Reply<'a, T> {
+pub(super) fn ready<'a, T: Send + 'a>(value: T) -> Reply<'a, T> {
     Box::pin(async { Ok(value) })
 }
 
-fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
+pub(super) fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
     Box::pin(async {
         Err(NodeError::NotFound(
             "there is no such entry here".to_owned(),
@@ -384,6 +385,10 @@ impl Node for FakeNode {
             held_bytes: 0,
             total_bytes: 0,
             since_ms: 0,
+            promised_bytes: 0,
+            missing: 0,
+            missing_since_ms: None,
+            asked_by: None,
         };
         self.write(format!("pin {id}"), pin)
     }

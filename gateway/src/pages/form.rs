@@ -139,6 +139,7 @@ impl Posted {
                     blob: added.blob,
                     name: added.name,
                     alt: String::new(),
+                    publicity: None,
                 })
             }
             Err(failure) => {

@@ -23,6 +23,8 @@ mod votes;
 #[cfg(test)]
 mod fake_node;
 #[cfg(test)]
+mod fake_swarm;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -125,7 +125,7 @@ impl Fake {
     }
 }
 
-fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
+pub fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
     Box::pin(async { Err(NodeError::NotFound("the fake has none".into())) })
 }
 
@@ -263,6 +263,7 @@ impl Node for Fake {
                 complete,
                 media_type: String::new(),
                 availability: data::Availability::default(),
+                torrent: None,
             })
         })
     }

@@ -12,6 +12,7 @@ mod ipfs_pages;
 mod ipfs_subdomain;
 mod security;
 mod sessions;
+mod swarm_fake;
 mod uploads;
 
 use std::sync::Arc;

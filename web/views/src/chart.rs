@@ -128,11 +128,13 @@ mod tests {
                 time_ms: 0,
                 in_bytes: 0,
                 out_bytes: u64::MAX,
+                ..TrafficSample::default()
             },
             TrafficSample {
                 time_ms: 1000,
                 in_bytes: u64::MAX / 2,
                 out_bytes: 0,
+                ..TrafficSample::default()
             },
         ];
         let chart = TrafficChart::new(&samples);

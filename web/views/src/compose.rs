@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::data::{Board, Post};
+use crate::data::{Board, Post, Publicity};
 use crate::frame::Frame;
 use crate::markdown::{Markup, render};
 
@@ -36,6 +36,8 @@ pub struct Attached {
     pub name: String,
     /// Description.
     pub alt: String,
+    /// How far it may travel; none: as the configuration says.
+    pub publicity: Option<Publicity>,
 }
 
 /// What the form holds: nothing typed is lost when a post is refused.

@@ -3,8 +3,18 @@
 //! Ids are in their text form (CIDv1 base32; keys as 64 hex digits), times are Unix
 //! milliseconds, sizes are bytes. Nothing here is derived from unverified content.
 
+mod mirrors;
+mod torrents;
+mod traffic;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use mirrors::{AuditRow, Mirror, MirrorQuota, MirrorRule, MirrorStatus, PinAsked};
+pub use torrents::{
+    Claim, Publicity, Share, ShareKind, ShareState, Torrent, TorrentName, UnknownPublicity,
+};
+pub use traffic::{Caps, Traffic, TrafficSample, Ways};
 
 /// How far this node vouches for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -112,6 +122,18 @@ pub struct Media {
     pub availability: Availability,
     /// On this node's denylist: neither shown nor served.
     pub denied: bool,
+    /// CID of its UnixFS file, where it is known here.
+    #[serde(default)]
+    pub ipfs: Option<String>,
+    /// Its name in swarms, where it has one: computed here, or claimed by the author.
+    #[serde(default)]
+    pub torrent: Option<TorrentName>,
+    /// How far it may travel; told to the node's own person only.
+    #[serde(default)]
+    pub publicity: Option<Publicity>,
+    /// Where its bytes came from in the last minutes: for pages, which ask for it themselves.
+    #[serde(skip)]
+    pub shares: Vec<Share>,
 }
 
 /// A post as it stands now: edits, marks and votes applied.
@@ -356,17 +378,18 @@ pub struct Pin {
     pub total_bytes: u64,
     /// Since when.
     pub since_ms: u64,
-}
-
-/// One sample of the traffic chart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TrafficSample {
-    /// When.
-    pub time_ms: u64,
-    /// Bytes received from peers since the sample before.
-    pub in_bytes: u64,
-    /// Bytes sent to peers since the sample before.
-    pub out_bytes: u64,
+    /// Bytes promised: all of it, or as many of it as its limit allows.
+    #[serde(default)]
+    pub promised_bytes: u64,
+    /// Blobs of it that are promised and not held in full.
+    #[serde(default)]
+    pub missing: u64,
+    /// Since when something of it is missing; none while all is held.
+    #[serde(default)]
+    pub missing_since_ms: Option<u64>,
+    /// Identity of who asked for it; none: the node's own person.
+    #[serde(default)]
+    pub asked_by: Option<String>,
 }
 
 /// The node's own state.
@@ -414,6 +437,9 @@ pub struct Status {
     pub clock_skew_ms: Option<i64>,
     /// The last minutes of traffic.
     pub traffic: Vec<TrafficSample>,
+    /// Caps on traffic and what is used of them; strangers are told zeros.
+    #[serde(default)]
+    pub caps: Caps,
     /// What a person should know: clock wrong, disk nearly full, ffmpeg missing, ...
     pub warnings: Vec<String>,
 }

@@ -72,6 +72,10 @@ pub fn media(kind: &str, name: &str) -> Media {
         captions: Vec::new(),
         availability: availability(2),
         denied: false,
+        ipfs: None,
+        torrent: None,
+        publicity: None,
+        shares: Vec::new(),
     }
 }
 
@@ -303,6 +307,7 @@ pub fn status() -> Status {
             time_ms: NOW - (60 - i) * MINUTE,
             in_bytes: (i * 7919 % 97) * 40_000 * u64::from(i > 20),
             out_bytes: (i * 104_729 % 89) * 25_000,
+            ..TrafficSample::default()
         })
         .collect();
     let peer = |name: &str, connected: bool| Peer {
@@ -336,6 +341,7 @@ pub fn status() -> Status {
         store: "redb".to_owned(),
         clock_skew_ms: Some(-12),
         traffic,
+        caps: Caps::default(),
         warnings: vec![
             "ffmpeg is not installed: videos get no thumbnail and no duration.".to_owned(),
         ],
@@ -351,5 +357,9 @@ pub fn pins() -> Vec<Pin> {
         held_bytes: 700_000_000,
         total_bytes: 1_000_000_000,
         since_ms: NOW - 50 * HOUR,
+        promised_bytes: 1_000_000_000,
+        missing: 1,
+        missing_since_ms: Some(NOW - HOUR),
+        asked_by: None,
     }]
 }

@@ -350,6 +350,7 @@ fn the_composer_keeps_what_was_typed() {
             blob: "bafk".to_owned(),
             name: "a.webm".to_owned(),
             alt: "what".to_owned(),
+            publicity: Some(Publicity::Swarm),
         }],
         ..Draft::default()
     };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use views::data::Availability;
+use views::data::{Availability, Publicity, TorrentName};
 
 /// File name of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -20,6 +20,17 @@ pub struct UploadQuery {
 pub struct PathRequest {
     /// Absolute path.
     pub path: String,
+}
+
+/// A file or folder of the node's machine to import, and who may carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddRequest {
+    /// Absolute path.
+    pub path: String,
+    /// How far it may travel; none: as the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publicity: Option<Publicity>,
 }
 
 /// A blob was imported.
@@ -48,6 +59,9 @@ pub struct BlobAdded {
     /// Blob CID of the thumbnail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumb: Option<String>,
+    /// Its name in swarms, if it is large enough to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torrent: Option<TorrentName>,
     /// Why something is missing, or what to know about the file.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -85,6 +99,9 @@ pub struct AlbumAdded {
     pub files: u64,
     /// Bytes of those files.
     pub size_bytes: u64,
+    /// Its name in swarms, if its files together are large enough to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torrent: Option<TorrentName>,
     /// What was left out and why, one sentence each, bounded.
     pub notes: Vec<String>,
 }
@@ -105,6 +122,9 @@ pub struct BlobState {
     pub media_type: String,
     /// Who else has it.
     pub availability: Availability,
+    /// Its name in swarms, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torrent: Option<TorrentName>,
 }
 
 /// What to fetch of a blob.

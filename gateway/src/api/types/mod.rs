@@ -5,10 +5,12 @@
 mod blobs;
 mod boards;
 mod car;
+mod mirrors;
 mod people;
 mod pins;
 mod retrieve;
 mod threads;
+mod torrents;
 
 use model::{EntryId, SpaceId};
 use serde::{Deserialize, Serialize};
@@ -16,11 +18,12 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use super::error_code::ErrorCode;
 pub use blobs::{
-    AlbumAdded, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress, PathRequest,
+    AddRequest, AlbumAdded, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress, PathRequest,
     UploadQuery,
 };
 pub use boards::{JoinRequest, Joined, JoinedKind, NewSpace, Policy, SpaceCreated};
 pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
+pub use mirrors::{AuditRequest, MirrorAnswer, MirrorPin, MirrorUnpin};
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};
 pub use retrieve::{
@@ -30,6 +33,10 @@ pub use retrieve::{
 pub use threads::{
     Edit, MarkAct, MarkRequest, MediaRef, NamedMedia, NewPost, Published, ReportRequest,
     ThreadsQuery, VoteRequest, Voted, Written,
+};
+pub use torrents::{
+    Infohash, InfohashSyntax, PublicityAnswer, PublicityRequest, TorrentDone, TorrentDoneFile,
+    TorrentProgress, TorrentRequest, TorrentSource,
 };
 
 /// Every failed request of the API answers with this.

@@ -3,7 +3,7 @@
 use model::{BlobId, EntryId, SpaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use views::data::{Availability, Sort};
+use views::data::{Availability, Publicity, Sort};
 
 /// Which threads, in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -82,6 +82,9 @@ pub struct NamedMedia {
     /// Description for those who can't see or hear it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alt: Option<String>,
+    /// How far it may travel; none: as the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publicity: Option<Publicity>,
 }
 
 impl MediaRef {
@@ -90,6 +93,14 @@ impl MediaRef {
         match self {
             Self::Blob(blob) => *blob,
             Self::Named(named) => named.blob,
+        }
+    }
+
+    /// How far it may travel, if that was said.
+    pub fn publicity(&self) -> Option<Publicity> {
+        match self {
+            Self::Blob(_) => None,
+            Self::Named(named) => named.publicity,
         }
     }
 }
