@@ -29,6 +29,7 @@ mod provide;
 mod quota;
 mod range;
 pub mod retain;
+mod slice;
 mod source;
 mod store;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use progress::{Progress, ProgressSender, Stage, unwatched};
 pub use provide::{Gate, Provider, ProviderLimits, ProviderProtocol, ProviderService, Sent};
 pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation, stored_bytes};
 pub use range::GROUP_BYTES;
+pub use slice::{SliceError, check_slice, slice_max_bytes};
 pub use source::{BlobSource, ReadError};
 pub use store::{BlobStatus, Blobs, BlobsOptions};
 pub use throttle::Throttle;
