@@ -20,6 +20,7 @@ pub mod bencode;
 mod fault;
 mod info;
 mod infohash;
+pub mod leech;
 mod magnet;
 mod metainfo;
 mod pieces;
