@@ -24,6 +24,7 @@ mod import;
 mod index;
 mod keep;
 mod ledger;
+mod outboard;
 mod progress;
 mod provide;
 mod quota;
@@ -46,6 +47,10 @@ pub use holdings::HoldingsBook;
 pub use import::{ImportError, Imported};
 pub use index::{DagHeld, FileAt, Intake, IntakeError, Taken};
 pub use keep::Keep;
+pub use outboard::{
+    OUTBOARD_ALPN, Outboard, OutboardFault, OutboardLimits, OutboardProtocol, fetch_outboard,
+    outboard_bytes,
+};
 pub use progress::{Progress, ProgressSender, Stage, unwatched};
 pub use provide::{Gate, Provider, ProviderLimits, ProviderProtocol, ProviderService, Sent};
 pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation, stored_bytes};

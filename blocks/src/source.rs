@@ -18,7 +18,7 @@ use crate::{
 /// (iroh-blobs' `InlineOptions`).
 pub(crate) const INLINE_BYTES: u64 = 16 * 1024;
 /// Outboards have one hash pair for each group of this many chunks, as a power of two.
-const GROUP_LOG: u8 = 4;
+pub(crate) const GROUP_LOG: u8 = 4;
 /// Outboards up to this size lie in the store's database (iroh-blobs' `InlineOptions`).
 const INLINE_OUTBOARD_BYTES: u64 = 16 * 1024;
 

@@ -92,7 +92,7 @@ impl PeerFault {
         }
     }
 
-    pub(super) fn stream(error: io::Error) -> Self {
+    pub(crate) fn stream(error: io::Error) -> Self {
         let inner = error.get_ref();
         if let Some(ReadError::Reset(code)) = inner.and_then(|e| e.downcast_ref()) {
             return Self::code(*code);
