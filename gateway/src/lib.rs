@@ -25,6 +25,7 @@ pub mod router;
 pub mod settings;
 pub mod sign_in;
 pub mod slots;
+pub mod swarm;
 pub mod upload;
 
 #[cfg(test)]

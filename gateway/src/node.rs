@@ -19,7 +19,7 @@ use views::data;
 
 use crate::{
     api::types::{
-        BlobAdded, BlobState, CarProgress, Denied, Edit, ErrorCode, EventQuery, FetchProgress,
+        AddRequest, BlobAdded, BlobState, CarProgress, Denied, Edit, ErrorCode, EventQuery, FetchProgress,
         FetchRequest, ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace,
         PageQuery, PinRequest, ProfileEdit, Published, RetrieveProgress, RetrieveRequest,
         SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
@@ -152,7 +152,7 @@ pub trait Node: Torrents + Mirrors {
 
     /// `POST /api/v1/blobs/path`: imports a file or folder of the node's machine; the last item is
     /// `Done` or `Album`.
-    fn add_path(&self, path: String) -> Reply<'_, Items<ImportProgress>>;
+    fn add_path(&self, request: AddRequest) -> Reply<'_, Items<ImportProgress>>;
 
     /// `GET /api/v1/export`: threads and spaces, or any other DAGs, as a CAR; with none the whole
     /// node. What isn't held is an error and no stream; later errors are the last item.

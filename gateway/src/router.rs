@@ -72,9 +72,15 @@ async fn wrong_method(request: Request) -> Failure {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    ["/api/", "/ipfs/", "/blob/", "/routing/"]
-        .iter()
-        .any(|prefix| path.starts_with(prefix))
+    let prefixes = [
+        "/api/",
+        "/ipfs/",
+        "/blob/",
+        "/routing/",
+        "/torrent/",
+        "/webseed/",
+    ];
+    prefixes.iter().any(|prefix| path.starts_with(prefix))
 }
 
 async fn count(State(gate): State<Gate>, request: Request, next: Next) -> Response {

@@ -70,7 +70,7 @@ pub async fn import_path(
     _: Owner,
     Sent(request): Sent<AddRequest>,
 ) -> Result<Response, Failure> {
-    let items = gate.node().add_path(request.path).await?;
+    let items = gate.node().add_path(request).await?;
     progress::answer(&gate, items)
 }
 

@@ -8,10 +8,13 @@ use utoipa::{
     },
 };
 
-use super::{blobs, car, events, node, people, pins, retrieve, spaces, threads, types};
+use super::{
+    blobs, car, events, mirror, node, people, pins, retrieve, spaces, threads, torrents, types,
+};
 use crate::{
     blob::outboard,
     ipfs::{path, routing},
+    swarm::{file, webseed},
 };
 
 #[derive(OpenApi)]
@@ -30,6 +33,10 @@ use crate::{
         outboard::outboard, path::root, path::below, path::by_uri, path::preflight,
         path::preflight_below, routing::providers, routing::preflight,
         retrieve::fetch, retrieve::denied, retrieve::deny, retrieve::allow,
+        file::file, file::preflight, webseed::only, webseed::below, webseed::preflight,
+        torrents::list, torrents::get, torrents::publicity, torrents::set_publicity,
+        torrents::sources, mirror::status, mirror::audit, mirror::audits, mirror::asked,
+        mirror::ask, mirror::release,
     ),
     components(schemas(types::ErrorBody, events::Reset, views::data::Sort)),
     modifiers(&Token)

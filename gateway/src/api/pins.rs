@@ -12,7 +12,7 @@ use crate::{failure::Failure, gate::Gate, ipfs::address::parse_cid};
 
 /// The id of something that can be pinned, checked for form.
 #[derive(Clone, Debug)]
-pub struct Pinned(String);
+pub struct Pinned(pub String);
 
 impl std::str::FromStr for Pinned {
     type Err = &'static str;

@@ -9,7 +9,9 @@ use axum::response::{
 use futures_lite::{StreamExt, stream};
 use serde::Serialize;
 
-use super::types::{CarProgress, FetchProgress, ImportProgress, RetrieveProgress, VerifyProgress};
+use super::types::{
+    CarProgress, FetchProgress, ImportProgress, RetrieveProgress, TorrentProgress, VerifyProgress,
+};
 use crate::{failure::Failure, gate::Gate, node::Items};
 
 /// A step of long work.
@@ -37,6 +39,12 @@ impl Step for FetchProgress {
 }
 
 impl Step for RetrieveProgress {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
+impl Step for TorrentProgress {
     fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }

@@ -9,16 +9,22 @@ use axum::{
 };
 
 use super::{
-    blobs, car, events, input::MAX_JSON_BYTES, node, people, pins, retrieve, spaces, threads,
+    blobs, car, events, input::MAX_JSON_BYTES, mirror, node, people, pins, retrieve, spaces,
+    threads, torrents,
 };
 use crate::{
     blob::outboard,
     gate::Gate,
     ipfs::{path, routing},
+    swarm::{file, webseed},
 };
 
 /// Everything below a root, as the document writes it and as the router does.
 const BELOW: [&str; 2] = ["/ipfs/{cid}/{path}", "/ipfs/{cid}/{*path}"];
+const PUBLICITY: &str = "/api/v1/blobs/{cid}/publicity";
+const ASKED: &str = "/api/v1/mirror/requests";
+/// The same for the files of a torrent.
+const IN_TORRENT: [&str; 2] = ["/webseed/{infohash}/{path}", "/webseed/{infohash}/{*path}"];
 
 /// A router under construction that remembers what was mounted.
 pub struct Routes {
@@ -104,6 +110,21 @@ pub fn answers() -> Routes {
         .at(put.clone(), "/api/v1/marks/{cid}", threads::mark)
         .at(post.clone(), "/api/v1/reports/{cid}", threads::report)
         .at(get.clone(), "/api/v1/blobs/{cid}", blobs::state)
+        .at(
+            get.clone(),
+            "/api/v1/blobs/{cid}/sources",
+            torrents::sources,
+        )
+        .at(get.clone(), PUBLICITY, torrents::publicity)
+        .at(put.clone(), PUBLICITY, torrents::set_publicity)
+        .at(get.clone(), "/api/v1/torrents", torrents::list)
+        .at(get.clone(), "/torrent/{infohash}", file::file)
+        .at(options.clone(), "/torrent/{infohash}", file::preflight)
+        .at(get.clone(), "/api/v1/mirror", mirror::status)
+        .at(get.clone(), "/api/v1/mirror/audit", mirror::audits)
+        .at(get.clone(), ASKED, mirror::asked)
+        .at(post.clone(), ASKED, mirror::ask)
+        .at(delete.clone(), ASKED, mirror::release)
         .at(get.clone(), "/api/v1/pins", pins::list)
         .at(post.clone(), "/api/v1/pins", pins::create)
         .at(put.clone(), "/api/v1/pins/{cid}", pins::put)
@@ -122,7 +143,8 @@ pub fn answers() -> Routes {
         )
         .at(options.clone(), "/ipfs/{cid}", path::preflight)
         .also(options.clone(), "/ipfs/{cid}/", path::preflight)
-        .below(options, BELOW, path::preflight_below)
+        .below(options.clone(), BELOW, path::preflight_below)
+        .below(options, IN_TORRENT, webseed::preflight)
 }
 
 /// Answers that take as long as they take, with deadlines of their own.
@@ -134,6 +156,9 @@ pub fn streams() -> Routes {
         .also(get.clone(), "/ipfs/{cid}/", path::root)
         .below(get.clone(), BELOW, path::below)
         .at(get.clone(), "/blob/{cid}/outboard", outboard::outboard)
+        .at(get.clone(), "/webseed/{infohash}", webseed::only)
+        .also(get.clone(), "/webseed/{infohash}/", webseed::only)
+        .below(get.clone(), IN_TORRENT, webseed::below)
         .at(get.clone(), "/api/v1/export", car::export)
         .at(get, "/api/v1/events", events::subscribe)
         .at(post.clone(), "/api/v1/import/path", car::import_path)
@@ -141,5 +166,11 @@ pub fn streams() -> Routes {
         .at(post.clone(), "/api/v1/blobs/path", blobs::import_path)
         .at(post.clone(), "/api/v1/blobs/{cid}/fetch", blobs::fetch)
         .at(post.clone(), "/api/v1/ipfs/{cid}/fetch", retrieve::fetch)
+        .at(
+            post.clone(),
+            "/api/v1/torrents",
+            torrents::get.layer(DefaultBodyLimit::max(torrents::MAX_BODY_BYTES)),
+        )
+        .at(post.clone(), "/api/v1/mirror/audit", mirror::audit)
         .at(post, "/api/v1/verify", node::verify)
 }

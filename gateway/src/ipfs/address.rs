@@ -121,7 +121,11 @@ pub fn parse_cid(text: &str) -> Result<Cid, String> {
     Ok(cid)
 }
 
-fn segments(path: &str) -> Result<Vec<String>, &'static str> {
+/// The names of a path, decoded; `..` goes up, and never out.
+///
+/// # Errors
+/// Why it is no path below a root.
+pub fn segments(path: &str) -> Result<Vec<String>, &'static str> {
     let mut segments = Vec::new();
     for part in path.split('/') {
         match decoded(part)?.as_str() {

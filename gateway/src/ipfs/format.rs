@@ -92,7 +92,7 @@ impl Format {
 }
 
 /// What a request wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// The format, where it names one.
     pub format: Option<Format>,

@@ -24,7 +24,7 @@ pub trait Torrents: Send + Sync + 'static {
 
     /// `/webseed/{infohash}/...`: the file at this path of a torrent that may travel into swarms
     /// and is held in full. The first segment is the torrent's name; a single file is at its name
-    /// alone (BEP 19).
+    /// alone, and at no name at all (BEP 19).
     fn torrent_file(&self, infohash: Infohash, path: Vec<String>) -> Reply<'_, BlobId>;
 
     /// `GET /api/v1/torrents`.

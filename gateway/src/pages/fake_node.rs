@@ -309,11 +309,12 @@ impl Node for FakeNode {
                 height: None,
                 duration_ms: None,
                 thumb: None,
+                torrent: None,
                 notes: Vec::new(),
             })
         })
     }
-    fn add_path(&self, _: String) -> Reply<'_, Items<ImportProgress>> {
+    fn add_path(&self, _: AddRequest) -> Reply<'_, Items<ImportProgress>> {
         absent()
     }
     fn export(&self, _: Vec<Cid>) -> Reply<'_, ByteStream> {

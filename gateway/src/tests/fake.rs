@@ -19,7 +19,7 @@ use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
-use super::ipfs_fake::World;
+use super::{ipfs_fake::World, swarm_fake::Swarm};
 use crate::{api::types::*, ipfs::types::*, node::*};
 
 pub struct Fake {
@@ -32,6 +32,7 @@ pub struct Fake {
     pub fetches: AtomicUsize,
     pub last_viewer: Mutex<Option<Viewer>>,
     pub ipfs: World,
+    pub swarm: Swarm,
     receiver: watch::Receiver<u64>,
 }
 
@@ -51,6 +52,7 @@ impl Fake {
             fetches: AtomicUsize::new(0),
             last_viewer: Mutex::default(),
             ipfs: World::default(),
+            swarm: Swarm::default(),
             receiver,
         }
     }
@@ -111,7 +113,7 @@ impl Fake {
         }
     }
 
-    fn written<T>(&self, answer: T) -> Reply<'_, T>
+    pub fn written<T>(&self, answer: T) -> Reply<'_, T>
     where
         T: Send + 'static,
     {
@@ -225,18 +227,19 @@ impl Node for Fake {
                 height: None,
                 duration_ms: None,
                 thumb: None,
+                torrent: None,
                 notes: Vec::new(),
             })
         })
     }
-    fn add_path(&self, path: String) -> Reply<'_, Items<ImportProgress>> {
+    fn add_path(&self, request: AddRequest) -> Reply<'_, Items<ImportProgress>> {
         Box::pin(async move {
             let half = ImportProgress::Progress {
                 stage: "copy".into(),
                 done_bytes: 1,
                 total_bytes: 2,
             };
-            let error = NodeError::NotFound(format!("there is no file {path}"));
+            let error = NodeError::NotFound(format!("there is no file {}", request.path));
             let more = ImportProgress::Progress {
                 stage: "hash".into(),
                 done_bytes: 1,

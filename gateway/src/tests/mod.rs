@@ -10,9 +10,11 @@ mod ipfs_car;
 mod ipfs_fake;
 mod ipfs_pages;
 mod ipfs_subdomain;
+mod mirrors;
 mod security;
 mod sessions;
 mod swarm_fake;
+mod torrents;
 mod uploads;
 
 use std::sync::Arc;
