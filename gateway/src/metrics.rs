@@ -16,6 +16,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use views::data::Ways;
 
 /// What the node reports about itself, each a gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +35,20 @@ pub enum NodeGauge {
     BlobBytes,
     /// Bytes used under the data folder.
     UsedBytes,
+    /// Torrents in the session.
+    LiveTorrents,
+    /// Torrents that come in when somebody asks for them, those in the session among them.
+    OfferedTorrents,
+    /// Peers of swarms connected.
+    SwarmPeers,
+    /// Bytes promised by pins, requests and rules.
+    PromisedBytes,
+    /// Of these, held.
+    KeptBytes,
+    /// Of these, not here.
+    MissingBytes,
+    /// Bytes sent in this calendar month.
+    MonthBytes,
 }
 
 /// What the node counts as it happens.
@@ -49,6 +64,10 @@ pub enum NodeCounter {
     Refused,
     /// Peers dropped because they lied.
     Liars,
+    /// Challenges that mirrors answered right and in time.
+    AuditsAnswered,
+    /// Challenges that mirrors answered late, wrong or not at all.
+    AuditsFailed,
 }
 
 /// Handle to the numbers; clones share them.
@@ -64,9 +83,10 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
     blob_bytes: Counter,
+    ways: Family<WayLabels, Counter>,
 }
 
-const GAUGES: [(NodeGauge, &str, &str); 7] = [
+const GAUGES: [(NodeGauge, &str, &str); 14] = [
     (NodeGauge::Peers, "datt_peers", "Peers connected"),
     (NodeGauge::Topics, "datt_topics", "Live gossip topics"),
     (NodeGauge::Entries, "datt_entries", "Entries held"),
@@ -86,9 +106,44 @@ const GAUGES: [(NodeGauge, &str, &str); 7] = [
         "datt_storage_used_bytes",
         "Bytes used under the data folder",
     ),
+    (
+        NodeGauge::LiveTorrents,
+        "datt_torrents_live",
+        "Torrents in the session",
+    ),
+    (
+        NodeGauge::OfferedTorrents,
+        "datt_torrents_offered",
+        "Torrents that come in when somebody asks for them, live ones included",
+    ),
+    (
+        NodeGauge::SwarmPeers,
+        "datt_torrents_peers",
+        "Peers of swarms connected",
+    ),
+    (
+        NodeGauge::PromisedBytes,
+        "datt_promised_bytes",
+        "Bytes promised by pins, requests and rules",
+    ),
+    (
+        NodeGauge::KeptBytes,
+        "datt_promised_held_bytes",
+        "Promised bytes that are held",
+    ),
+    (
+        NodeGauge::MissingBytes,
+        "datt_promised_missing_bytes",
+        "Promised bytes that are not here",
+    ),
+    (
+        NodeGauge::MonthBytes,
+        "datt_traffic_month_bytes",
+        "Bytes sent in this calendar month (UTC), over all networks",
+    ),
 ];
 
-const COUNTERS: [(NodeCounter, &str, &str); 5] = [
+const COUNTERS: [(NodeCounter, &str, &str); 7] = [
     (
         NodeCounter::ReceivedBytes,
         "datt_peers_received_bytes",
@@ -114,7 +169,23 @@ const COUNTERS: [(NodeCounter, &str, &str); 5] = [
         "datt_peers_dropped",
         "Peers dropped because they lied",
     ),
+    (
+        NodeCounter::AuditsAnswered,
+        "datt_audits_answered",
+        "Challenges that mirrors answered right and in time",
+    ),
+    (
+        NodeCounter::AuditsFailed,
+        "datt_audits_failed",
+        "Challenges that mirrors answered late, wrong or not at all",
+    ),
 ];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WayLabels {
+    network: &'static str,
+    direction: &'static str,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -170,6 +241,8 @@ impl Metrics {
             "Bytes of blobs sent",
             blob_bytes.clone(),
         );
+        let ways = Family::<WayLabels, Counter>::default();
+        registry.register("datt_traffic_bytes", "Bytes by network", ways.clone());
         Self {
             inner: Arc::new(Inner {
                 registry: Mutex::new(registry),
@@ -178,6 +251,7 @@ impl Metrics {
                 requests,
                 seconds,
                 blob_bytes,
+                ways,
             }),
         }
     }
@@ -194,6 +268,19 @@ impl Metrics {
     pub fn add(&self, counter: NodeCounter, count: u64) {
         if let Some(at) = COUNTERS.iter().position(|(name, ..)| *name == counter) {
             self.inner.counters[at].inc_by(count);
+        }
+    }
+
+    /// Says how many bytes each network has carried since the start; a figure that went back is
+    /// left as it was.
+    pub fn carried(&self, totals: &Ways) {
+        for (network, traffic) in totals.named() {
+            let each = [("in", traffic.in_bytes), ("out", traffic.out_bytes)];
+            for (direction, bytes) in each {
+                let labels = WayLabels { network, direction };
+                let counter = self.inner.ways.get_or_create(&labels);
+                counter.inc_by(bytes.saturating_sub(counter.get()));
+            }
         }
     }
 
@@ -233,5 +320,54 @@ impl Metrics {
 
     pub(crate) fn sent_blob_bytes(&self, count: u64) {
         self.inner.blob_bytes.inc_by(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use views::data::Traffic;
+
+    use super::*;
+
+    #[test]
+    fn totals_by_network_only_grow() {
+        let metrics = Metrics::new();
+        let carried = |in_bytes| Ways {
+            torrent: Traffic {
+                in_bytes,
+                out_bytes: 7,
+            },
+            ..Ways::default()
+        };
+        for in_bytes in [100, 250, 90] {
+            metrics.carried(&carried(in_bytes));
+        }
+        let text = metrics.text();
+        for line in [
+            "datt_traffic_bytes_total{network=\"torrent\",direction=\"in\"} 250",
+            "datt_traffic_bytes_total{network=\"torrent\",direction=\"out\"} 7",
+            "datt_traffic_bytes_total{network=\"iroh\",direction=\"in\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn every_gauge_and_counter_has_a_place_of_its_own() {
+        let metrics = Metrics::new();
+        for (at, (gauge, ..)) in GAUGES.into_iter().enumerate() {
+            metrics.set(gauge, at as u64 + 1);
+        }
+        for (at, (counter, ..)) in COUNTERS.into_iter().enumerate() {
+            metrics.add(counter, at as u64 + 1);
+        }
+        let text = metrics.text();
+        for (at, (_, name, _)) in GAUGES.into_iter().enumerate() {
+            assert!(text.contains(&format!("\n{name} {}\n", at + 1)), "{name}");
+        }
+        for (at, (_, name, _)) in COUNTERS.into_iter().enumerate() {
+            let line = format!("\n{name}_total {}\n", at + 1);
+            assert!(text.contains(&line), "{name}");
+        }
     }
 }

@@ -25,6 +25,19 @@ pub struct Ways {
     pub torrent: Traffic,
 }
 
+impl Ways {
+    /// Each network with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, Traffic); 4] {
+        [
+            ("iroh", self.iroh),
+            ("relay", self.relay),
+            ("http", self.http),
+            ("torrent", self.torrent),
+        ]
+    }
+}
+
 /// One sample of the traffic chart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrafficSample {
