@@ -3,6 +3,7 @@
 //! `docs/config.toml` shows all of it with the defaults. This module is the only one that reads
 //! environment variables and the configuration file.
 
+mod age;
 mod layers;
 mod mirror;
 mod size;
@@ -18,10 +19,11 @@ use gateway::settings::Network;
 use model::Ticket;
 use serde::{Deserialize, Serialize};
 
+pub use age::{AgeError, parse_age};
 pub use layers::{ConfigError, Flags, UpFlags, data_folder};
 pub use mirror::{Accept, Audit, MirrorRule, PinRequests, Traffic};
 pub use size::{SizeError, parse_size};
-pub use torrent::{Publicity, Torrent};
+pub use torrent::Torrent;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;

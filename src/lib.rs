@@ -13,15 +13,18 @@ pub mod holdings;
 pub mod identity;
 pub mod kept;
 pub mod media;
+pub mod mirror;
 #[cfg(test)]
 mod mutation;
 pub mod node;
 pub mod pins;
 pub mod port;
+pub mod publicity;
 pub mod replica;
 pub mod service;
 pub mod storage;
 pub mod throttle;
+pub mod torrents;
 pub mod traffic;
 pub mod upkeep;
 pub mod wants;

@@ -15,6 +15,7 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::{Backend, Config};
+use crate::mirror;
 
 const FILE: &str = "config.toml";
 const DATA_VARIABLE: &str = "DATT_DATA";
@@ -299,6 +300,9 @@ impl Config {
         }
         if self.gossip.max_topics == 0 {
             return refuse("gossip.max_topics", "at least 1");
+        }
+        if let Err(error) = mirror::rules::read(&self.mirror) {
+            return refuse("mirror", &error.to_string());
         }
         if self.audit.deadline_ms == 0 {
             return refuse("audit.deadline_ms", "at least 1");
