@@ -16,8 +16,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
-    flow::name::Naming, follows::Follows, holdings::Holdings, pins::Pins, traffic::Traffic,
-    wants::Wants,
+    flow::name::Naming, follows::Follows, holdings::Holdings, pins::Pins, throttle::Throttle,
+    traffic::Traffic, wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -88,6 +88,8 @@ pub struct Core {
     pub events: watch::Sender<u64>,
     /// Bytes to and from peers.
     pub traffic: Traffic,
+    /// The caps on them.
+    pub throttle: Throttle,
     /// Numbers for operators.
     pub metrics: Metrics,
     /// When the node started.

@@ -44,6 +44,7 @@ use crate::{
     replica::Ledger,
     service::Service,
     storage::{self, StorageError},
+    throttle::{self, Throttle},
     traffic::Traffic,
     upkeep,
     wants::Wants,
@@ -289,6 +290,7 @@ impl Background {
         self.part("fetch", flow::fetch::run(Arc::clone(core), cancel()));
         self.part("naming", flow::name::run(Arc::clone(core), cancel()));
         self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
+        self.part("throttle", throttle::run(Arc::clone(core), cancel()));
     }
 
     /// Runs one part, and notices when it ends by itself: a panic in one part must not leave half
@@ -426,6 +428,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         network,
         url,
     } = parts;
+    let throttle = Throttle::open(config.traffic, &folder, now_ms())?;
     let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
     let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
     let gate = Arc::clone(&denylist);
@@ -458,6 +461,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         look_again: Notify::new(),
         events: watch::Sender::new(0),
         traffic: Traffic::default(),
+        throttle,
         metrics: Metrics::new(),
         started_ms: now_ms(),
         signing: tokio::sync::Mutex::new(()),
