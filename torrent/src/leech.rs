@@ -4,9 +4,15 @@
 //! [`Leecher::connect`] gives a [`Peer`], on whose one connection any number of ranges are read at
 //! once. Nothing is given to the peer: to it, we have nothing.
 
+mod core;
+mod driver;
 mod fault;
+mod grid;
 mod have;
 mod peer;
+mod reads;
+mod shared;
+mod window;
 pub mod wire;
 
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};

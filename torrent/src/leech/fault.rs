@@ -113,14 +113,6 @@ pub enum Lie {
         /// Where in the piece, bytes.
         begin: u32,
     },
-    /// A block that was asked for was passed over, while later ones were answered.
-    #[error("passed over byte {begin} of piece {piece}")]
-    PassedOver {
-        /// The piece's index.
-        piece: u32,
-        /// Where in the piece, bytes.
-        begin: u32,
-    },
     /// An info dictionary that has another infohash (BEP 9).
     #[error("an info dictionary of another torrent")]
     InfoHash,
