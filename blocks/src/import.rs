@@ -2,7 +2,7 @@
 //! constant memory, charged to the quota before anything is written.
 //!
 //! Bytes go both to the store, which copies and then hashes them (BLAKE3), and to the threads that
-//! name leaves (SHA-256). All names are of the same bytes, whatever becomes of the source: a
+//! name leaves (SHA-256) and, of large blobs, pieces (SHA-1). All names are of the same bytes, whatever becomes of the source: a
 //! stream's pieces are shared, a file's names count if its BLAKE3 is that of the copy.
 
 mod pump;
@@ -122,7 +122,8 @@ impl Blobs {
             mode: ImportMode::Copy,
         });
         let adding = adding.stream().await;
-        let naming = async { Ok(name_file(path, said_bytes).await.ok()) };
+        let wants_pieces = self.has_pieces(said_bytes);
+        let naming = async { Ok(name_file(path, said_bytes, wants_pieces).await.ok()) };
         let done = tokio::try_join!(watch(adding, Some(said_bytes), progress), naming);
         let ((guard, size_bytes), named) = match done {
             Ok(done) => done,

@@ -54,6 +54,8 @@ struct Line {
 pub(crate) struct Ledger {
     lines: BTreeMap<BlobId, Line>,
     changed: bool,
+    /// Places of what a rule keeps, what is worth least first. Found anew in each run.
+    places: BTreeMap<BlobId, usize>,
 }
 
 impl Ledger {
@@ -66,7 +68,7 @@ impl Ledger {
             .map_or_else(BTreeMap::new, |(_, lines)| lines);
         Self {
             lines,
-            changed: false,
+            ..Self::default()
         }
     }
 
@@ -92,6 +94,13 @@ impl Ledger {
         self.changed = true;
     }
 
+    /// The blob's file isn't what it was.
+    pub(crate) fn distrusted(&mut self, blob: BlobId) {
+        if let Some(line) = self.lines.get_mut(&blob) {
+            self.changed |= line.look.take().is_some();
+        }
+    }
+
     /// How the file looked when it was last right.
     pub(crate) fn look(&self, blob: BlobId) -> Option<Look> {
         self.lines.get(&blob)?.look
@@ -102,9 +111,20 @@ impl Ledger {
         self.lines.get(&blob).map_or(0, |line| line.used_ms)
     }
 
+    /// What is worth least comes first.
+    pub(crate) fn set_order(&mut self, worst_first: &[BlobId]) {
+        self.places = worst_first.iter().copied().zip(1..).collect();
+    }
+
+    /// How much a blob is worth to the rules; 0: nobody said.
+    pub(crate) fn place(&self, blob: BlobId) -> usize {
+        self.places.get(&blob).copied().unwrap_or(0)
+    }
+
     /// The blob is gone.
     pub(crate) fn forget(&mut self, blob: BlobId) {
         self.changed |= self.lines.remove(&blob).is_some();
+        self.places.remove(&blob);
     }
 
     fn make_room(&mut self) {

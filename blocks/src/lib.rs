@@ -45,7 +45,7 @@ pub use fetch::{
 };
 pub use holdings::HoldingsBook;
 pub use import::{ImportError, Imported};
-pub use index::{DagHeld, FileAt, Intake, IntakeError, Taken};
+pub use index::{DagHeld, FileAt, Intake, IntakeError, PIECE_BYTES, Taken};
 pub use keep::Keep;
 pub use outboard::{
     OUTBOARD_ALPN, Outboard, OutboardFault, OutboardLimits, OutboardProtocol, fetch_outboard,
@@ -57,7 +57,7 @@ pub use quota::{DEFAULT_MIN_FREE_BYTES, Quota, QuotaError, QuotaUse, Reservation
 pub use range::GROUP_BYTES;
 pub use slice::{SliceError, check_slice, slice_max_bytes};
 pub use source::{BlobSource, ReadError};
-pub use store::{BlobStatus, Blobs, BlobsOptions};
+pub use store::{BlobStatus, Blobs, BlobsOptions, DEFAULT_PIECES_MIN_BYTES};
 pub use throttle::Throttle;
 pub use verify::{Damage, Damaged, VerifyProgress};
 

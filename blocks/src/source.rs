@@ -124,6 +124,14 @@ impl Blobs {
         Ok(BlobSource::Bytes(pairs.into()))
     }
 
+    /// Whether a blob's file looks as it did when it was right. Asks the file system, and reads
+    /// nothing: for those who open the file themselves. True where there is no file, or nothing is
+    /// known of it.
+    pub fn is_unchanged(&self, blob: BlobId) -> bool {
+        let known = self.ledger().look(blob);
+        known.is_none_or(|known| Look::of(&self.files().data(blob)).is_ok_and(|look| look == known))
+    }
+
     async fn check_look(&self, blob: BlobId, size_bytes: u64) -> Result<(), ReadError> {
         let path = self.files().data(blob);
         let look = Look::of(&path).map_err(|_| ReadError::Changed(blob))?;

@@ -56,7 +56,12 @@ pub struct BlobsOptions {
     pub denied: BTreeSet<BlobId>,
     /// Most bytes kept without any reason but [`Keep::Cache`] and [`Keep::Partial`].
     pub cache_max_bytes: u64,
+    /// Blobs of at least this size get SHA-1 pieces with their names, bytes.
+    pub pieces_min_bytes: u64,
 }
+
+/// From where on a file is worth a torrent, bytes.
+pub const DEFAULT_PIECES_MIN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Handle to the blob store; clones share it.
 #[derive(Clone, Debug)]
@@ -73,6 +78,7 @@ struct Inner {
     claims: Claims,
     quota: Quota,
     cache_max_bytes: u64,
+    pieces_min_bytes: u64,
     ledger: Mutex<Ledger>,
     denied: RwLock<BTreeSet<BlobId>>,
 }
@@ -112,6 +118,7 @@ impl Blobs {
             claims: Claims::default(),
             quota: options.quota,
             cache_max_bytes: options.cache_max_bytes,
+            pieces_min_bytes: options.pieces_min_bytes,
             denied: RwLock::new(options.denied),
         }));
         let recorded = blobs.list().await?.into_iter().collect();
@@ -317,6 +324,10 @@ impl Blobs {
 
     pub(crate) fn index(&self) -> &Index {
         &self.0.index
+    }
+
+    pub(crate) fn pieces_min_bytes(&self) -> u64 {
+        self.0.pieces_min_bytes
     }
 
     pub(crate) fn handles(&self) -> &Handles {

@@ -60,7 +60,7 @@ impl<'a> Pump<'a> {
             said_bytes,
             max_bytes,
             tx,
-            namer: Namer::default(),
+            namer: Namer::new(said_bytes.is_none_or(|said| blobs.has_pieces(said))),
         };
         (pump, Pieces(rx))
     }

@@ -19,7 +19,8 @@ const AHEAD: usize = 1;
 /// Leaves whose memory is used again when nobody holds them any more.
 const BUFFERS: usize = 8;
 
-/// Names a file of that size: reads it once, BLAKE3 on the thread that reads, SHA-256 on others. Of
+/// Names a file of that size: reads it once, BLAKE3 on the thread that reads, SHA-256 and
+/// SHA-1 on others. Of
 /// a file that is longer by now it is the beginning that is named.
 ///
 /// # Errors
@@ -27,10 +28,11 @@ const BUFFERS: usize = 8;
 pub(crate) async fn name_file(
     path: PathBuf,
     size_bytes: u64,
+    wants_pieces: bool,
 ) -> Result<(BlobId, Names), StoreError> {
     let (tx, mut leaves) = mpsc::channel(AHEAD);
     let reading = tokio::task::spawn_blocking(move || read_file(path, size_bytes, &tx));
-    let mut namer = Namer::default();
+    let mut namer = Namer::new(wants_pieces);
     while let Some(leaf) = leaves.recv().await {
         namer.leaf(leaf).await?;
     }

@@ -19,6 +19,7 @@ mod lookup;
 mod namer;
 mod naming;
 mod pack;
+mod pieces;
 mod sweep;
 mod tables;
 
@@ -27,6 +28,9 @@ use model::BlobId;
 
 pub use error::IntakeError;
 pub use intake::{Intake, Taken};
+pub use pieces::PIECE_BYTES;
+
+use database::Fault;
 
 pub(crate) use database::{Index, on_thread};
 pub(crate) use file::name_file;
@@ -42,6 +46,24 @@ pub struct FileAt {
     pub blob: BlobId,
     /// Its size.
     pub size_bytes: u64,
+}
+
+impl FileAt {
+    fn encode(&self) -> Vec<u8> {
+        tables::joined(self.blob.as_bytes(), &self.size_bytes.to_le_bytes())
+    }
+
+    fn decode(value: &[u8]) -> Result<Self, Fault> {
+        let (blob, size) = value.split_at_checked(tables::BLOB_BYTES).unzip();
+        blob.zip(size)
+            .and_then(|(blob, size)| {
+                Some(Self {
+                    blob: BlobId::from_bytes(blob.try_into().ok()?),
+                    size_bytes: u64::from_le_bytes(size.try_into().ok()?),
+                })
+            })
+            .ok_or_else(|| Fault::Corrupted("a file's place".to_owned()))
+    }
 }
 
 /// A DAG that was taken in, and is kept until [`crate::Blobs::remove_dag`].

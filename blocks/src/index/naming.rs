@@ -4,23 +4,26 @@
 use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
 use model::BlobId;
+use redb::ReadTransaction;
 
 use super::{
     FileAt,
     database::Fault,
     file::name_file,
     namer::{Namer, Names},
-    tables::{self, NAMES, Owner, Part, Place, Writing, name, named},
+    pieces,
+    tables::{self, FILES, LOOKS, NAMES, Owner, PIECES, Part, Place, Writing, name, named},
 };
 use crate::{
     BlobSource, BlobStatus, Blobs, ReadError, StoreError,
     dag::{LEAF_BYTES, hash},
+    ledger::Look,
 };
 
 /// What the names of a blob take in the index, bytes: rows, and half-full pages.
 const RECORD_BYTES: u64 = 1024;
-/// The same for each leaf: its two rows, and its link in the node above.
-const LEAF_RECORD_BYTES: u64 = 384;
+/// The same for each leaf: its two rows, its link in the node above, and its hash as a piece.
+const LEAF_RECORD_BYTES: u64 = 416;
 /// What one transaction writes anew before the old pages are free, bytes.
 pub(crate) const REWRITE_BYTES: u64 = 32 * 1024;
 
@@ -45,13 +48,14 @@ impl Blobs {
             .await
     }
 
-    /// Computes the root of a blob's UnixFS DAG, for one that is held in full and has none: fetched
-    /// from peers, or older than the index. Reads the blob once; at once when it is known.
+    /// Computes the root of a blob's UnixFS DAG and its pieces, for one that is held in full and
+    /// has none: fetched from peers, or older than the index. Reads the blob once; at once when they
+    /// are known.
     ///
     /// # Errors
     /// When the blob can't be read, or the index can't be written.
     pub async fn name(&self, blob: BlobId) -> Result<Cid, ReadError> {
-        if let Some(root) = self.unixfs(blob).await? {
+        if let Some(root) = self.known(blob).await? {
             return Ok(root);
         }
         let _guard = self.guard(blob).await?;
@@ -72,7 +76,8 @@ impl Blobs {
         match self.source(blob).await? {
             BlobSource::Bytes(bytes) => Ok(self.name_bytes(bytes).await?),
             BlobSource::File { path, size_bytes } => {
-                let (found, names) = name_file(path, size_bytes).await?;
+                let wants_pieces = self.has_pieces(size_bytes);
+                let (found, names) = name_file(path, size_bytes, wants_pieces).await?;
                 if found != blob {
                     return Err(ReadError::Changed(blob));
                 }
@@ -81,17 +86,40 @@ impl Blobs {
         }
     }
 
-    /// Blobs that are held in full and have no UnixFS root yet, at most so many.
+    /// The root of a blob that has all of its names, and its pieces if it is to have any.
+    async fn known(&self, blob: BlobId) -> Result<Option<Cid>, StoreError> {
+        let blobs = self.clone();
+        self.index()
+            .read("look a blob's names up", move |reading| {
+                blobs.known_in(reading, blob)
+            })
+            .await
+    }
+
+    fn known_in(&self, reading: &ReadTransaction, blob: BlobId) -> Result<Option<Cid>, Fault> {
+        let Some(root) = tables::get(reading, NAMES, blob.as_bytes())? else {
+            return Ok(None);
+        };
+        let at = tables::get(reading, FILES, &root)?;
+        let at = at.map(|at| FileAt::decode(&at)).transpose()?;
+        let is_to_have = at.is_some_and(|at| self.has_pieces(at.size_bytes));
+        if is_to_have && tables::get(reading, PIECES, blob.as_bytes())?.is_none() {
+            return Ok(None);
+        }
+        named(&root).map(Some)
+    }
+
+    /// Blobs that are held in full and have no UnixFS root yet, or no pieces, at most so many.
     ///
     /// # Errors
     /// When the store can't be read.
     pub async fn unnamed(&self, max: usize) -> Result<Vec<BlobId>, StoreError> {
         let held = self.list().await?;
+        let blobs = self.clone();
         let without = self.index().read("list what has no name", move |reading| {
-            let names = reading.open_table(NAMES)?;
             let mut without = Vec::new();
             for blob in &held {
-                if names.get(blob.as_bytes().as_slice())?.is_none() {
+                if blobs.known_in(reading, *blob)?.is_none() {
                     without.push(*blob);
                 }
             }
@@ -112,7 +140,7 @@ impl Blobs {
 
     /// Names of bytes in memory.
     pub(crate) async fn name_bytes(&self, bytes: Bytes) -> Result<Names, StoreError> {
-        let mut namer = Namer::default();
+        let mut namer = Namer::new(self.has_pieces(bytes.len() as u64));
         for at in (0..bytes.len()).step_by(LEAF_BYTES) {
             let end = bytes.len().min(at + LEAF_BYTES);
             namer.leaf(bytes.slice(at..end)).await?;
@@ -120,17 +148,66 @@ impl Blobs {
         namer.finish().await
     }
 
-    /// Records a blob's names, unless they are known.
-    pub(crate) async fn record_names(&self, blob: BlobId, names: Names) -> Result<(), StoreError> {
-        let root = name(&names.root.cid);
+    /// Records a blob's names and how its file looks, unless they are known.
+    pub(crate) async fn record_names(
+        &self,
+        blob: BlobId,
+        mut names: Names,
+    ) -> Result<(), StoreError> {
+        let size_bytes = names.root.size_bytes;
+        names.pieces = names.pieces.filter(|_| self.has_pieces(size_bytes));
+        let look = self.ledger().look(blob);
+        let (root, has_pieces) = (name(&names.root.cid), names.pieces.is_some());
         let known = self.index().read("look a blob's name up", move |reading| {
-            Ok(tables::get(reading, NAMES, blob.as_bytes())?.is_some_and(|known| known == root))
+            let id = blob.as_bytes();
+            let is_named = tables::get(reading, NAMES, id)?.is_some_and(|known| known == root);
+            let is_cut = !has_pieces || tables::get(reading, PIECES, id)?.is_some();
+            Ok(is_named && is_cut && (look.is_none() || known_look(reading, blob)? == look))
         });
         if known.await? {
             return Ok(());
         }
         self.index()
-            .write("name a blob", move |tables| record(tables, blob, &names))
+            .write("name a blob", move |tables| {
+                record(tables, blob, &names)?;
+                if let Some(pieces) = &names.pieces {
+                    pieces::record(tables, blob, size_bytes, pieces)?;
+                }
+                match &look {
+                    Some(look) => record_look(tables, blob, look),
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+
+    /// How a blob's file looked when it was last right, as far as the index remembers.
+    pub(crate) async fn recorded_look(&self, blob: BlobId) -> Result<Option<Look>, StoreError> {
+        self.index()
+            .read("look up how a file looked", move |reading| {
+                known_look(reading, blob)
+            })
+            .await
+    }
+
+    /// Remembers that a blob's file is right as it looks.
+    pub(crate) async fn record_trust(&self, blob: BlobId, look: Look) -> Result<(), StoreError> {
+        self.ledger().trusted(blob, look);
+        self.index()
+            .write("record how a file looks", move |tables| {
+                record_look(tables, blob, &look)
+            })
+            .await
+    }
+
+    /// Forgets how a blob's file looked.
+    pub(crate) async fn forget_look(&self, blob: BlobId) -> Result<(), StoreError> {
+        self.ledger().distrusted(blob);
+        self.index()
+            .write("forget how a file looked", move |tables| {
+                tables.looks.remove(blob.as_bytes().as_slice())?;
+                Ok(())
+            })
             .await
     }
 
@@ -156,11 +233,26 @@ impl Blobs {
     }
 }
 
+/// A look that can't be read is none: the file is hashed once more.
+fn known_look(reading: &ReadTransaction, blob: BlobId) -> Result<Option<Look>, Fault> {
+    let found = tables::get(reading, LOOKS, blob.as_bytes())?;
+    Ok(found.and_then(|look| tables::decode(&look).ok()))
+}
+
+fn record_look(tables: &mut Writing<'_>, blob: BlobId, look: &Look) -> Result<(), Fault> {
+    let look = tables::encode(look)?;
+    tables
+        .looks
+        .insert(blob.as_bytes().as_slice(), look.as_slice())?;
+    Ok(())
+}
+
 fn record(tables: &mut Writing<'_>, blob: BlobId, names: &Names) -> Result<(), Fault> {
     let Names {
         root,
         leaves,
         nodes,
+        ..
     } = names;
     let at = FileAt {
         blob,

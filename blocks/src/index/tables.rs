@@ -12,13 +12,18 @@
 //! | `names` | blob | CIDv1 of its root in the profile |
 //! | `dags` | CIDv1 of a root | [`Dag`] |
 //! | `packs` | CIDv1 of a root | [`Pack`] |
+//! | `pieces` | blob | its size (u64, little-endian), SHA-1 of each of its pieces |
+//! | `looks` | blob | [`crate::ledger::Look`] of its file when it was right |
 
 use std::{collections::BTreeSet, ops::Bound};
 
 use bytes::Bytes;
 use cid::Cid;
 use model::BlobId;
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{FileAt, database::Fault};
@@ -41,9 +46,13 @@ pub(super) const FILES_OF: Definition = TableDefinition::new("files_of");
 pub(super) const NAMES: Definition = TableDefinition::new("names");
 pub(super) const DAGS: Definition = TableDefinition::new("dags");
 pub(super) const PACKS: Definition = TableDefinition::new("packs");
+/// Not in an index that an older node made, until something is written.
+pub(super) const PIECES: Definition = TableDefinition::new("pieces");
+/// As [`PIECES`].
+pub(super) const LOOKS: Definition = TableDefinition::new("looks");
 
 /// Bytes of a blob's name in keys.
-const BLOB_BYTES: usize = 32;
+pub(super) const BLOB_BYTES: usize = 32;
 
 /// Why a block that lies beside the blobs is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,32 +271,28 @@ pub(super) fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
         .map_err(|error| Fault::Corrupted(format!("a record of the index: {error}")))
 }
 
-impl FileAt {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        joined(self.blob.as_bytes(), &self.size_bytes.to_le_bytes())
-    }
-
-    pub(super) fn decode(value: &[u8]) -> Result<Self, Fault> {
-        let (blob, size) = value.split_at_checked(BLOB_BYTES).unzip();
-        blob.zip(size)
-            .and_then(|(blob, size)| {
-                Some(Self {
-                    blob: BlobId::from_bytes(blob.try_into().ok()?),
-                    size_bytes: u64::from_le_bytes(size.try_into().ok()?),
-                })
-            })
-            .ok_or_else(|| Fault::Corrupted("a file's place".to_owned()))
-    }
-}
-
 /// What a reading transaction finds under a key.
 pub(super) fn get(
     transaction: &ReadTransaction,
     table: Definition,
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, Fault> {
-    let table = transaction.open_table(table)?;
+    let Some(table) = open(transaction, table)? else {
+        return Ok(None);
+    };
     Ok(table.get(key)?.map(|value| value.value().to_vec()))
+}
+
+/// A table; none where an older node made the index, and nothing was written since.
+pub(super) fn open(
+    transaction: &ReadTransaction,
+    table: Definition,
+) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+    match transaction.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) type Bytewise<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -304,6 +309,8 @@ pub(super) struct Writing<'t> {
     pub(super) names: Bytewise<'t>,
     pub(super) dags: Bytewise<'t>,
     pub(super) packs: Bytewise<'t>,
+    pub(super) pieces: Bytewise<'t>,
+    pub(super) looks: Bytewise<'t>,
 }
 
 impl<'t> Writing<'t> {
@@ -319,6 +326,8 @@ impl<'t> Writing<'t> {
             names: transaction.open_table(NAMES)?,
             dags: transaction.open_table(DAGS)?,
             packs: transaction.open_table(PACKS)?,
+            pieces: transaction.open_table(PIECES)?,
+            looks: transaction.open_table(LOOKS)?,
         })
     }
 
@@ -443,7 +452,9 @@ impl<'t> Writing<'t> {
     /// Removes everything about a blob.
     pub(super) fn forget(&mut self, blob: BlobId) -> Result<(), Fault> {
         let id = blob.as_bytes().as_slice();
-        self.names.remove(id)?;
+        for table in [&mut self.names, &mut self.pieces, &mut self.looks] {
+            table.remove(id)?;
+        }
         for root in take(&mut self.files_of, id, usize::MAX)? {
             let is_its = match self.files.get(root.as_slice())? {
                 Some(value) => FileAt::decode(value.value())?.blob == blob,

@@ -45,6 +45,7 @@ async fn open_unwarned(disk: &Path) -> Blobs {
         quota: Quota::new(std::env::temp_dir(), u64::MAX, 0),
         denied: Default::default(),
         cache_max_bytes: u64::MAX,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
     };
     Blobs::open(&disk.join("blobs"), options).await.unwrap()
 }
@@ -59,6 +60,7 @@ async fn a_disk_without_room_is_refused_before_anything_is_written() {
         quota: Quota::new(&disk.0, u64::MAX, 4 << 20),
         denied: Default::default(),
         cache_max_bytes: u64::MAX,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
     };
     let blobs = Blobs::open(&disk.0.join("blobs"), options).await.unwrap();
     let refused = blobs

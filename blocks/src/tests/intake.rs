@@ -564,6 +564,7 @@ async fn an_index_of_another_version_is_not_touched() {
             quota: crate::Quota::new(dir.path(), u64::MAX, 0),
             denied: Default::default(),
             cache_max_bytes: 0,
+            pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
         };
         let opened = Blobs::open(&dir.path().join("blobs"), options).await;
         assert!(

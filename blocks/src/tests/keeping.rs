@@ -131,6 +131,7 @@ async fn the_cache_keeps_to_its_own_bound() {
         quota: crate::Quota::new(dir.path(), u64::MAX, 0),
         denied: Default::default(),
         cache_max_bytes: 250_000,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
     };
     let blobs = crate::Blobs::open(&dir.path().join("blobs"), options)
         .await

@@ -34,6 +34,7 @@ pub(crate) async fn open_with(dir: &Path, max_bytes: u64) -> Blobs {
         quota: Quota::new(dir, max_bytes, 0),
         denied: BTreeSet::new(),
         cache_max_bytes: u64::MAX,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
     };
     Blobs::open(&dir.join("blobs"), options).await.unwrap()
 }

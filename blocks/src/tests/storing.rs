@@ -356,6 +356,7 @@ async fn a_store_can_be_open_once() {
         quota: blobs.quota().clone(),
         denied: Default::default(),
         cache_max_bytes: 0,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
     };
     let second = crate::Blobs::open(&dir.path().join("blobs"), options).await;
     assert!(matches!(second, Err(crate::StoreError::Open { .. })));
