@@ -1,4 +1,9 @@
-//! The traffic chart: an SVG drawn on the server, sized by attributes only.
+//! Charts: SVGs drawn on the server, sized by attributes only. This one is of all traffic.
+
+mod layers;
+pub mod networks;
+pub mod sources;
+pub mod storage;
 
 use std::fmt::{self, Write as _};
 
