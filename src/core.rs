@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::{
     config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
     flow::name::Naming, follows::Follows, holdings::Holdings, pins::Pins, throttle::Throttle,
-    traffic::Traffic, wants::Wants,
+    torrents::Torrents, traffic::Traffic, wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -50,6 +50,8 @@ pub struct Core {
     pub blobs: Blobs,
     /// What is refused.
     pub denylist: Arc<Denylist>,
+    /// Swarms.
+    pub torrents: Torrents,
     /// Media from peers.
     pub fetcher: Fetcher,
     /// Who received which blob from here.

@@ -45,6 +45,7 @@ use crate::{
     service::Service,
     storage::{self, StorageError},
     throttle::{self, Throttle},
+    torrents::{Torrents, TorrentsError},
     traffic::Traffic,
     upkeep,
     wants::Wants,
@@ -84,6 +85,9 @@ pub enum StartError {
     /// The blob store.
     #[error("cannot open the blob store: {0}")]
     Blobs(#[from] blocks::StoreError),
+    /// Swarms.
+    #[error("cannot take part in swarms: {0}")]
+    Torrents(#[from] TorrentsError),
     /// The exchange of entries.
     #[error("cannot begin to exchange entries: {0}")]
     Exchange(String),
@@ -242,6 +246,9 @@ impl Node {
             cancel.cancel();
             step("background tasks", tasks.wait()).await;
             upkeep::remember_peers(&core);
+            if let Some(swarm) = core.torrents.swarm() {
+                step("the swarms", swarm.stop()).await;
+            }
             step("the endpoint", async {
                 if let Err(error) = router.shutdown().await {
                     tracing::warn!(%error, "a protocol handler panicked");
@@ -288,6 +295,7 @@ impl Background {
         });
         self.part("follow", flow::follow::run(Arc::clone(core), cancel()));
         self.part("fetch", flow::fetch::run(Arc::clone(core), cancel()));
+        self.part("seeding", flow::seed::run(Arc::clone(core), cancel()));
         self.part("naming", flow::name::run(Arc::clone(core), cancel()));
         self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
         self.part("throttle", throttle::run(Arc::clone(core), cancel()));
@@ -393,6 +401,7 @@ async fn open_blobs(
         quota,
         denied,
         cache_max_bytes: config.storage.max_bytes / 2,
+        pieces_min_bytes: config.torrent.min_bytes,
     };
     Blobs::open(&folder.blobs(), options).await
 }
@@ -432,7 +441,9 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
     let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
     let gate = Arc::clone(&denylist);
-    let may_have = move |blob, _| gate.check_blob(blob).is_none();
+    let torrents = Torrents::open(&config, &folder).await?;
+    let publicity = Arc::clone(&torrents.publicity);
+    let may_have = move |blob, _| gate.check_blob(blob).is_none() && publicity.is_for_peers(&blob);
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let (serving, provider_service, provider) =
         Provider::new(&blobs, may_have, ProviderLimits::default());
@@ -448,6 +459,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         follows: Follows::open(&folder)?,
         pins: Pins::open(&folder)?,
         denylist,
+        torrents,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
         provider,
         gossip: handle,

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gateway::api::types::{AlbumAdded, BlobAdded, ImportProgress, PathRequest};
+use gateway::api::types::{AddRequest, AlbumAdded, BlobAdded, ImportProgress};
 use serde_json::{Value, json};
+use views::data::Publicity;
 
 use super::{
     client::Client,
     failure::CommandError,
     outcome::Outcome,
     progress::Progress,
+    torrents::parse_publicity,
     words::{added, album},
 };
 
@@ -21,6 +23,10 @@ pub(super) struct AddArgs {
     /// Files, and folders: these become albums (UnixFS directories)
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// How far they may travel: gateway (this node's web server only), peers (other nodes too) or
+    /// swarm (BitTorrent too); without it, as the configuration says
+    #[arg(long, value_name = "PUBLICITY", value_parser = parse_publicity)]
+    publicity: Option<Publicity>,
 }
 
 /// What became of a path.
@@ -32,7 +38,7 @@ enum Done {
 pub(super) async fn run(client: &Client, args: &AddArgs) -> Result<Outcome, CommandError> {
     let (mut lines, mut values) = (Vec::new(), Vec::new());
     for path in &args.files {
-        match add(client, path).await? {
+        match add(client, path, args.publicity).await? {
             Done::File(blob) => {
                 lines.push(added(&blob));
                 values.push(json!(blob));
@@ -51,7 +57,7 @@ pub(super) async fn run(client: &Client, args: &AddArgs) -> Result<Outcome, Comm
 fn folder_json(files: &[BlobAdded], folder: &AlbumAdded) -> Value {
     json!({
         "ipfs": folder.ipfs, "name": folder.name, "size_bytes": folder.size_bytes,
-        "notes": folder.notes, "files": files,
+        "torrent": folder.torrent, "notes": folder.notes, "files": files,
     })
 }
 
@@ -66,18 +72,22 @@ pub(super) async fn import(client: &Client, path: &Path) -> Result<BlobAdded, Co
     if path.is_dir() {
         return Err(is_folder());
     }
-    match add(client, path).await? {
+    match add(client, path, None).await? {
         Done::File(blob) => Ok(blob),
         Done::Folder(..) => Err(is_folder()),
     }
 }
 
 /// The node reads the file itself: it is on the same machine.
-async fn add(client: &Client, path: &Path) -> Result<Done, CommandError> {
+async fn add(
+    client: &Client,
+    path: &Path,
+    publicity: Option<Publicity>,
+) -> Result<Done, CommandError> {
     let (path, name) = absolute(path)?;
     let mut bar = Progress::of_bytes(name.clone());
     let mut events = client
-        .events::<ImportProgress>(ROUTE, Some(&PathRequest { path }))
+        .events::<ImportProgress>(ROUTE, Some(&AddRequest { path, publicity }))
         .await?;
     let mut files = Vec::new();
     while let Some(event) = events.next().await? {

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use model::{BlobId, EntryId};
 use serde_json::json;
 use tokio::time::timeout;
+use views::data::Publicity;
 
 use super::{
     client::{Client, SILENCE},
@@ -20,20 +21,23 @@ use super::{
     outcome::Outcome,
     progress::Progress,
     range::{ByteRange, RangeError},
+    torrents::parse_publicity,
     words::size,
 };
 
 mod folder;
 mod ipfs;
 mod part;
+mod torrent;
 
 use ipfs::IpfsPath;
 use part::Part;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct GetArgs {
-    /// Blob, entry or payload; or any IPFS CID, with a path below it if you like
-    #[arg(value_name = "CID[/PATH]", value_parser = parse_wanted)]
+    /// Blob, entry or payload; any IPFS CID, with a path below it if you like; a magnet link, or a
+    /// .torrent file
+    #[arg(value_name = "CID[/PATH]|MAGNET|FILE.torrent", value_parser = parse_wanted)]
     wanted: Wanted,
     /// File or folder to write, - for stdout; without it one named by the path or CID
     #[arg(short, long, value_name = "FILE|DIR")]
@@ -42,6 +46,13 @@ pub(super) struct GetArgs {
     /// several times
     #[arg(long = "gateway", value_name = "URL")]
     gateways: Vec<String>,
+    /// Peer of the torrent to begin with (address:port); may be given several times
+    #[arg(long = "peer", value_name = "ADDRESS")]
+    peers: Vec<String>,
+    /// How far a torrent's files may travel afterwards: gateway, peers or swarm; without it they
+    /// are given to the swarm they came from only
+    #[arg(long, value_name = "PUBLICITY", value_parser = parse_publicity)]
+    publicity: Option<Publicity>,
     /// Only these bytes, both ends included: 0-99, 100- or -500
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     range: Option<ByteRange>,
@@ -54,9 +65,14 @@ enum Wanted {
     Item(Item),
     /// From IPFS gateways.
     Ipfs(IpfsPath),
+    /// From a swarm.
+    Torrent(torrent::Named),
 }
 
 fn parse_wanted(text: &str) -> Result<Wanted, String> {
+    if let Some(named) = torrent::Named::parse(text) {
+        return Ok(Wanted::Torrent(named));
+    }
     let path = IpfsPath::parse(text)?;
     let item = path.alone().and_then(|cid| {
         let blob = BlobId::try_from(cid).map(Item::Blob);
@@ -102,10 +118,15 @@ impl GetArgs {
                     .to_owned(),
             ));
         }
-        if matches!(self.wanted, Wanted::Item(_)) && !self.gateways.is_empty() {
+        let is_torrent = matches!(self.wanted, Wanted::Torrent(_));
+        if !is_torrent && (!self.peers.is_empty() || self.publicity.is_some()) {
             return Err(CommandError::Usage(
-                "blobs and entries come from peers, not from gateways: leave --gateway out"
-                    .to_owned(),
+                "--peer and --publicity are for torrents: leave them out".to_owned(),
+            ));
+        }
+        if !matches!(self.wanted, Wanted::Ipfs(_)) && !self.gateways.is_empty() {
+            return Err(CommandError::Usage(
+                "only IPFS CIDs come from gateways: leave --gateway out".to_owned(),
             ));
         }
         Ok(())
@@ -121,6 +142,7 @@ pub(super) async fn run(client: &Client, args: &GetArgs) -> Result<Outcome, Comm
     let item = match &args.wanted {
         Wanted::Item(item) => *item,
         Wanted::Ipfs(path) => return ipfs::run(client, args, path).await,
+        Wanted::Torrent(named) => return torrent::run(client, args, named).await,
     };
     let range = match (item, args.range) {
         (Item::Blob(blob), range) => fetch(client, blob, range).await?,

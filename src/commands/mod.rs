@@ -19,6 +19,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod torrents;
 mod up;
 mod verify;
 mod words;
@@ -67,6 +68,10 @@ enum Command {
     Add(add::AddArgs),
     /// Fetch a blob, block, or IPFS file or folder, verified, from anyone who has it
     Get(get::GetArgs),
+    /// What is in swarms
+    Torrents,
+    /// How far a file may travel
+    Publicity(torrents::PublicityArgs),
     /// Refuse content and remove it, allow it again, or list what is refused
     Deny(deny::DenyArgs),
     /// Write threads, spaces, the whole node or any DAG to a CAR
@@ -123,6 +128,10 @@ impl Cli {
                 export::run(&Client::of_folder(&data)?, &args).await
             }
             Command::Import(args) => import::run(&Client::of_folder(&data)?, &args).await,
+            Command::Torrents => torrents::list(&Client::of_folder(&data)?).await,
+            Command::Publicity(args) => {
+                torrents::publicity(&Client::of_folder(&data)?, &args).await
+            }
             Command::Deny(args) => deny::run(&Client::of_folder(&data)?, &args).await,
             Command::Pin(args) => pins::pin(&Client::of_folder(&data)?, &args).await,
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,

@@ -91,6 +91,9 @@ pub(super) fn added(blob: &BlobAdded) -> String {
     if let Some(duration_ms) = blob.duration_ms {
         text.push_str(&format!("  {}", clock(duration_ms)));
     }
+    if let Some(torrent) = &blob.torrent {
+        text.push_str(&format!("\n  {}", torrent.magnet));
+    }
     for note in &blob.notes {
         text.push_str(&format!("\n  note: {}", line(note)));
     }
@@ -106,6 +109,9 @@ pub(super) fn album(album: &AlbumAdded) -> String {
         count(album.files, "file", "files"),
         line(&album.name)
     );
+    if let Some(torrent) = &album.torrent {
+        text.push_str(&format!("\n  {}", torrent.magnet));
+    }
     for note in &album.notes {
         text.push_str(&format!("\n  note: {}", line(note)));
     }

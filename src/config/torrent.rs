@@ -1,6 +1,7 @@
 //! Swarms.
 
 use serde::{Deserialize, Serialize};
+use views::data::Publicity;
 
 use super::{MIB, size};
 
@@ -59,30 +60,6 @@ pub struct Torrent {
     /// When swarms are used, local time, as in `22:00-06:00`; none: always.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_hours: Option<String>,
-}
-
-/// How far an upload may travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Publicity {
-    /// Over this node's web server only.
-    Gateway,
-    /// To other nodes of datt too.
-    #[default]
-    Peers,
-    /// Into BitTorrent swarms too.
-    Swarm,
-}
-
-impl Publicity {
-    /// The word in the file, in the API and on pages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Peers => "peers",
-            Self::Swarm => "swarm",
-        }
-    }
 }
 
 impl Default for Torrent {

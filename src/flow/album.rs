@@ -2,6 +2,7 @@
 //! names them.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use blocks::{
-    Imported, Intake, IntakeError,
+    Intake, IntakeError,
     dag::{self, Node, codec},
 };
 use bytes::Bytes;
@@ -18,8 +19,13 @@ use gateway::{
     api::types::{AlbumAdded, ImportProgress},
     node::NodeError,
 };
+use model::BlobId;
+use views::data::Publicity;
 
-use super::import::{self, Told};
+use super::{
+    import::{self, Told},
+    torrent,
+};
 use crate::{
     core::Core,
     service::{car::intake_error, ipfs::block_error},
@@ -35,7 +41,12 @@ const NOTES: usize = 100;
 ///
 /// # Errors
 /// When a file can't be read, there is no room, or the store fails; what was imported stays.
-pub async fn import(core: &Arc<Core>, dir: PathBuf, told: &Told) -> Result<AlbumAdded, NodeError> {
+pub async fn import(
+    core: &Arc<Core>,
+    dir: PathBuf,
+    publicity: Publicity,
+    told: &Told,
+) -> Result<AlbumAdded, NodeError> {
     let name = dir
         .file_name()
         .unwrap_or_default()
@@ -48,6 +59,7 @@ pub async fn import(core: &Arc<Core>, dir: PathBuf, told: &Told) -> Result<Album
         below: below(core).await?,
         files: 0,
         size_bytes: 0,
+        listed: Vec::new(),
         left_out: 0,
         notes: Vec::new(),
     };
@@ -63,13 +75,107 @@ pub async fn import(core: &Arc<Core>, dir: PathBuf, told: &Told) -> Result<Album
             .notes
             .push(format!("{} more were left out", album.left_out - NOTES));
     }
+    let torrent = torrent::album(core, &name, &root, &album.listed, publicity).await?;
     Ok(AlbumAdded {
         ipfs: root.to_string(),
+        torrent,
         name,
         files: album.files,
         size_bytes: album.size_bytes,
         notes: album.notes,
     })
+}
+
+/// A file of an album that is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Path below the album, parts separated by `/`.
+    pub path: String,
+    /// Its bytes.
+    pub blob: BlobId,
+    /// Root of its UnixFS DAG.
+    pub unixfs: Cid,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// Names files that are in the store as one directory, and keeps it under that name.
+///
+/// # Errors
+/// When a name can't be in a directory, there is no room, or the store fails.
+pub async fn assemble(core: &Arc<Core>, files: &[File]) -> Result<Cid, NodeError> {
+    let mut tree = Tree::default();
+    for file in files {
+        tree.add(file.path.split('/'), file);
+    }
+    let mut below = Vec::new();
+    let root = directory(core, tree, &mut below).await?;
+    let mut intake = core.blobs.intake(root.cid).await.map_err(failed)?;
+    for (cid, bytes) in below {
+        intake.put(&cid, bytes).await.map_err(failed)?;
+    }
+    intake.finish(&[root.cid]).await.map_err(failed)?;
+    Ok(root.cid)
+}
+
+/// Folders of an album that is assembled.
+#[derive(Default)]
+struct Tree<'a> {
+    folders: BTreeMap<String, Tree<'a>>,
+    files: Vec<(String, &'a File)>,
+}
+
+impl<'a> Tree<'a> {
+    fn add<'p>(&mut self, mut path: impl Iterator<Item = &'p str>, file: &'a File) {
+        let mut at = self;
+        let mut part = path.next().unwrap_or_default();
+        for next in path {
+            at = at.folders.entry(part.to_owned()).or_default();
+            part = next;
+        }
+        at.files.push((part.to_owned(), file));
+    }
+}
+
+/// Makes the directory, folders below it first; their nodes are added to `nodes`.
+fn directory<'a>(
+    core: &'a Core,
+    tree: Tree<'a>,
+    nodes: &'a mut Vec<(Cid, Bytes)>,
+) -> Pin<Box<dyn Future<Output = Result<dag::Root, NodeError>> + Send + 'a>> {
+    Box::pin(async move {
+        let mut entries = Vec::new();
+        for (name, folder) in tree.folders {
+            let root = directory(core, folder, &mut *nodes).await?;
+            entries.push(dag::Entry {
+                name,
+                cid: root.cid,
+                dag_bytes: root.dag_bytes,
+            });
+        }
+        for (name, file) in tree.files {
+            entries.push(dag::Entry {
+                name,
+                cid: file.unixfs,
+                dag_bytes: dag_bytes(core, &file.unixfs, file.size_bytes).await?,
+            });
+        }
+        entries.sort_by(|one, other| one.name.as_bytes().cmp(other.name.as_bytes()));
+        dag::directory(entries, &mut |cid, bytes| nodes.push((cid, bytes)))
+            .map_err(|fault| NodeError::Invalid(format!("no directory can be made: {fault}")))
+    })
+}
+
+/// Size of a file's DAG, from its root: what a directory says of it (Tsize).
+async fn dag_bytes(core: &Core, unixfs: &Cid, size_bytes: u64) -> Result<u64, NodeError> {
+    if unixfs.codec() == codec::RAW {
+        return Ok(size_bytes);
+    }
+    let root = core.blobs.block(unixfs).await.map_err(block_error)?;
+    let node = Node::decode(&root)
+        .map_err(|fault| NodeError::local("read the root of an imported file", fault))?;
+    let below: u64 = node.links.iter().map(|link| link.size_bytes).sum();
+    Ok(root.len() as u64 + below)
 }
 
 /// Keeps nodes until the album has its name. What a crash leaves of it goes with other intakes that
@@ -95,6 +201,8 @@ struct Album<'a> {
     below: Intake,
     files: u64,
     size_bytes: u64,
+    /// Path, blob and size of each file.
+    listed: Vec<(String, BlobId, u64)>,
     left_out: usize,
     notes: Vec<String>,
 }
@@ -179,26 +287,12 @@ impl Album<'_> {
         self.files += 1;
         self.size_bytes += imported.size_bytes;
         added.name = self.below_top(path);
+        self.listed
+            .push((added.name.clone(), imported.blob, imported.size_bytes));
         // Who asked may have gone; the import goes on until the stream is dropped.
         let _ = self.told.send(Ok(ImportProgress::Added(added))).await;
-        Ok((imported.unixfs, self.dag_bytes(&imported).await?))
-    }
-
-    /// Size of a file's DAG, from its root: what a directory says of it (Tsize).
-    async fn dag_bytes(&self, file: &Imported) -> Result<u64, NodeError> {
-        if file.unixfs.codec() == codec::RAW {
-            return Ok(file.size_bytes);
-        }
-        let root = self
-            .core
-            .blobs
-            .block(&file.unixfs)
-            .await
-            .map_err(block_error)?;
-        let node = Node::decode(&root)
-            .map_err(|fault| NodeError::local("read the root of an imported file", fault))?;
-        let below: u64 = node.links.iter().map(|link| link.size_bytes).sum();
-        Ok(root.len() as u64 + below)
+        let dag_bytes = dag_bytes(self.core, &imported.unixfs, imported.size_bytes).await?;
+        Ok((imported.unixfs, dag_bytes))
     }
 
     async fn store(&mut self, nodes: Vec<(Cid, Bytes)>) -> Result<(), NodeError> {

@@ -195,6 +195,12 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
         return;
     }
     let media = publish::media_of(post);
+    let is_unlisted = core.is_unlisted(&post.space);
+    for medium in &post.media {
+        let place = (post.space, is_unlisted);
+        core.torrents
+            .note_claim(medium.blob, medium.size_bytes, medium.infohash, place);
+    }
     if !post.hidden {
         fetch::want(core, &media, &publish::auto_policy(core), peer).await;
     }

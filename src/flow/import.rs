@@ -14,6 +14,7 @@ use crate::{
     denylist::honour,
     media,
     service::blobs::{ADDED, import_error},
+    torrents,
 };
 
 /// Longest file name kept, characters.
@@ -104,6 +105,7 @@ pub async fn inspect(
             }
         },
     };
+    let torrent = torrents::name_of(core, blob, &name).await?;
     let added = BlobAdded {
         blob: blob.to_string(),
         ipfs: unixfs.to_string(),
@@ -118,6 +120,7 @@ pub async fn inspect(
         height: info.height,
         duration_ms: info.duration_ms,
         thumb,
+        torrent,
         notes,
     };
     core.remember_upload(blob, added.clone());

@@ -12,4 +12,6 @@ pub mod ingest;
 pub mod name;
 pub mod publish;
 pub mod retrieve;
+pub mod seed;
 pub mod sign;
+pub mod torrent;

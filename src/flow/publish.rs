@@ -9,6 +9,7 @@ use gateway::{
     node::NodeError,
 };
 use model::{BlobId, EntryId, Ipld, SpaceId, limits};
+use views::data::Publicity;
 
 use super::{
     announce,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     core::Core,
     service::{availability, blobs::read_error, rows},
+    torrents,
 };
 
 /// Publishes a post: on disk when this returns, and on its way to peers.
@@ -44,7 +46,7 @@ pub async fn post(core: &Arc<Core>, mut new: NewPost) -> Result<Published, NodeE
         )));
     }
     for reference in &new.media {
-        let (record, added) = medium(core, reference).await?;
+        let (record, added) = medium(core, reference, space, &mut warnings).await?;
         warnings.extend(
             added
                 .notes
@@ -149,7 +151,12 @@ async fn place(
     Ok((found.space, Some(root)))
 }
 
-async fn medium(core: &Arc<Core>, reference: &MediaRef) -> Result<(Ipld, BlobAdded), NodeError> {
+async fn medium(
+    core: &Arc<Core>,
+    reference: &MediaRef,
+    space: SpaceId,
+    warnings: &mut Vec<String>,
+) -> Result<(Ipld, BlobAdded), NodeError> {
     let blob = reference.blob();
     let remembered = Core::lock(&core.uploads).get(&blob).cloned();
     let added = match remembered {
@@ -174,7 +181,46 @@ async fn medium(core: &Arc<Core>, reference: &MediaRef) -> Result<(Ipld, BlobAdd
         MediaRef::Named(named) => (named.name.as_deref(), named.alt.as_deref()),
     };
     let name = name.filter(|name| !name.is_empty()).unwrap_or(&added.name);
-    Ok((rows::medium(blob, &added, name, alt), added))
+    let infohash = publicity(core, reference, &added, space, warnings).await?;
+    Ok((rows::medium(blob, &added, name, alt, infohash), added))
+}
+
+/// Notes how far a medium may travel; its infohash if that is into swarms.
+async fn publicity(
+    core: &Arc<Core>,
+    reference: &MediaRef,
+    added: &BlobAdded,
+    space: SpaceId,
+    warnings: &mut Vec<String>,
+) -> Result<Option<[u8; 20]>, NodeError> {
+    let blob = reference.blob();
+    let publicity = match reference.publicity() {
+        Some(chosen) => {
+            super::torrent::set_publicity(core, vec![blob], chosen).await?;
+            chosen
+        }
+        None => torrents::publicity_of(core, &blob),
+    };
+    if publicity != Publicity::Swarm {
+        return Ok(None);
+    }
+    if core.is_unlisted(&space) {
+        warnings.push(format!(
+            "{}: an unlisted board's files don't go into swarms; it goes to other nodes only",
+            added.name
+        ));
+        return Ok(None);
+    }
+    match torrents::info_of(core, blob).await? {
+        Some(info) => Ok(Some(*info.infohash().as_bytes())),
+        None => {
+            warnings.push(format!(
+                "{}: smaller than torrent.min_bytes; it goes to other nodes only",
+                added.name
+            ));
+            Ok(None)
+        }
+    }
 }
 
 /// The media of a post, as fetching needs them.

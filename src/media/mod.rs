@@ -19,7 +19,7 @@ use blocks::BlobSource;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-pub use sniff::{MediaKind, MediaType, sniff};
+pub use sniff::{EXTENSIONS, MediaKind, MediaType, sniff};
 
 use crate::config;
 
@@ -32,6 +32,19 @@ const HEAD_BYTES: usize = 4096;
 
 /// Files looked into at once, as the first configuration says: decoding takes memory.
 static TURNS: OnceLock<Semaphore> = OnceLock::new();
+
+/// Endings that [`ending`] gives.
+pub const ENDINGS: &[&str] = &{
+    let mut all = [OTHER_ENDING; EXTENSIONS.len() + 1];
+    let mut at = 0;
+    while at < EXTENSIONS.len() {
+        all[at] = EXTENSIONS[at];
+        at += 1;
+    }
+    all
+};
+/// Ending of a file that pages don't show.
+const OTHER_ENDING: &str = "bin";
 
 /// What was found out about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +110,16 @@ pub async fn inspect(source: &BlobSource, config: &config::Media) -> MediaInfo {
         .unwrap_or_else(|_| {
             MediaInfo::of(Some(media_type)).noted("no thumbnail: the picture is damaged")
         })
+}
+
+/// What a file's name ends with in torrents, without the dot: told by its first bytes alone, so that
+/// it is the same on every node.
+///
+/// # Errors
+/// When the file can't be read.
+pub async fn ending(source: BlobSource) -> io::Result<&'static str> {
+    let (_, head) = blocking(move || open(&source)).await??;
+    Ok(sniff(&head).map_or(OTHER_ENDING, MediaType::extension))
 }
 
 /// Runs what blocks; a panic there is an error here.

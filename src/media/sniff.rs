@@ -27,6 +27,9 @@ macro_rules! media_types {
             $(#[doc = $text] $name,)*
         }
 
+        /// The usual endings of files of these types.
+        pub const EXTENSIONS: &[&str] = &[$($extension),*];
+
         impl MediaType {
             /// As in `Content-Type`.
             pub fn as_str(self) -> &'static str {

@@ -16,11 +16,12 @@ use bytes::Bytes;
 use database::{Database, DatabaseError, Reader};
 use futures_lite::{StreamExt, stream};
 use gateway::{
-    api::types::{BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress},
+    api::types::{AddRequest, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress},
     node::{BlobBody, ByteStream, Items, NodeError, OpenBlob, Viewer},
 };
 use model::{BlobId, EntryId, PayloadId, SpaceId};
 use tokio::{sync::mpsc, time::timeout};
+use views::data::Publicity;
 
 use super::authors::may_see;
 use crate::{clock::now_ms, core::Core, denylist::honour, flow};
@@ -50,27 +51,55 @@ pub async fn add_stream(
         )
         .await
         .map_err(|error| import_error(&name, error))?;
-    flow::import::inspect(core, imported, name).await
+    let blobs = vec![imported.blob];
+    let added = flow::import::inspect(core, imported, name).await?;
+    said(core, blobs, None).await?;
+    Ok(added)
 }
 
 /// Imports a file or folder of this machine; progress first, the result last.
-pub async fn add_path(core: Arc<Core>, path: String) -> Result<Items<ImportProgress>, NodeError> {
-    let path = PathBuf::from(path);
+pub async fn add_path(
+    core: Arc<Core>,
+    request: AddRequest,
+) -> Result<Items<ImportProgress>, NodeError> {
+    let path = PathBuf::from(request.path);
+    let publicity = request.publicity.unwrap_or(core.config.torrent.publicity);
     let metadata = look_at(&path).await?;
     let (sender, receiver) = mpsc::channel(PROGRESS);
     let work = async move {
         let done = if metadata.is_dir() {
-            let album = flow::album::import(&core, path, &sender).await;
+            let album = flow::album::import(&core, path, publicity, &sender).await;
             album.map(ImportProgress::Album)
         } else {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let added = flow::import::path(&core, &path, name.into_owned(), &sender).await;
-            added.map(|(_, added)| ImportProgress::Done(added))
+            match added {
+                Ok((imported, added)) => {
+                    let blobs = vec![imported.blob];
+                    let set = said(&core, blobs, request.publicity).await;
+                    set.map(|()| ImportProgress::Done(added))
+                }
+                Err(error) => Err(error),
+            }
         };
         // The reader may have gone; the import is done all the same.
         let _ = sender.send(done).await;
     };
     Ok(driven(receiver, work))
+}
+
+/// Notes how far what was imported may travel, where that was said or is not the usual.
+async fn said(
+    core: &Arc<Core>,
+    blobs: Vec<BlobId>,
+    chosen: Option<Publicity>,
+) -> Result<(), NodeError> {
+    let usual = Publicity::default();
+    let configured = Some(core.config.torrent.publicity).filter(|reach| *reach != usual);
+    match chosen.or(configured) {
+        Some(reach) => flow::torrent::set_publicity(core, blobs, reach).await,
+        None => Ok(()),
+    }
 }
 
 /// A regular file or a folder that a request names.
@@ -166,7 +195,7 @@ pub async fn state(core: &Arc<Core>, blob: BlobId) -> Result<BlobState, NodeErro
         complete,
         media_type: String::new(),
         availability,
-        torrent: None,
+        torrent: crate::torrents::name_of(core, blob, "").await?,
     })
 }
 

@@ -24,10 +24,10 @@ use bytes::Bytes;
 use cid::Cid;
 use gateway::{
     api::types::{
-        BlobAdded, BlobState, CarProgress, Denied, Edit, EventQuery, FetchProgress, FetchRequest,
-        ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace, PageQuery, PinRequest,
-        ProfileEdit, Published, RetrieveProgress, RetrieveRequest, SpaceCreated, ThreadsQuery,
-        TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
+        AddRequest, BlobAdded, BlobState, CarProgress, Denied, Edit, EventQuery, FetchProgress,
+        FetchRequest, ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace,
+        PageQuery, PinRequest, ProfileEdit, Published, RetrieveProgress, RetrieveRequest,
+        SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},
     node::{ByteStream, EventBatch, Items, Node, OpenBlob, Reply, Viewer},
@@ -124,8 +124,8 @@ impl Node for Service {
         Box::pin(blobs::add_stream(&self.core, name, size_bytes, body))
     }
 
-    fn add_path(&self, path: String) -> Reply<'_, Items<ImportProgress>> {
-        Box::pin(blobs::add_path(Arc::clone(&self.core), path))
+    fn add_path(&self, request: AddRequest) -> Reply<'_, Items<ImportProgress>> {
+        Box::pin(blobs::add_path(Arc::clone(&self.core), request))
     }
 
     fn export(&self, cids: Vec<Cid>) -> Reply<'_, ByteStream> {

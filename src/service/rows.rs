@@ -62,6 +62,13 @@ impl RowBuilder {
         self
     }
 
+    /// A bytes column.
+    pub fn bytes(mut self, column: &str, bytes: &[u8]) -> Self {
+        self.0
+            .insert(column.to_owned(), Ipld::Bytes(bytes.to_vec()));
+        self
+    }
+
     /// A list column.
     pub fn list(mut self, column: &str, items: Vec<Ipld>) -> Self {
         self.0.insert(column.to_owned(), Ipld::List(items));
@@ -102,7 +109,15 @@ pub fn post(new: &NewPost, media: Vec<Ipld>) -> Row {
 }
 
 /// A medium of a post.
-pub fn medium(blob: BlobId, added: &BlobAdded, name: &str, alt: Option<&str>) -> Ipld {
+///
+/// The infohash is that of what goes into swarms by its author's consent.
+pub fn medium(
+    blob: BlobId,
+    added: &BlobAdded,
+    name: &str,
+    alt: Option<&str>,
+    infohash: Option<[u8; 20]>,
+) -> Ipld {
     let mut row = RowBuilder::default()
         .blob("blob", blob)
         .int("size", added.size_bytes)
@@ -115,6 +130,9 @@ pub fn medium(blob: BlobId, added: &BlobAdded, name: &str, alt: Option<&str>) ->
         .list("captions", Vec::new());
     if let Some(thumb) = added.thumb.as_deref().and_then(|thumb| thumb.parse().ok()) {
         row = row.blob("thumb", thumb);
+    }
+    if let Some(infohash) = infohash {
+        row = row.bytes("infohash", &infohash);
     }
     row.record()
 }

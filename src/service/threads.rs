@@ -36,9 +36,19 @@ fn media_data(media: forum::Media) -> data::Media {
         availability: data::Availability::default(),
         denied: false,
         ipfs: None,
-        torrent: None,
+        // What the author claims; what is known of it is filled in later.
+        torrent: media.infohash.map(claimed),
         publicity: None,
         shares: Vec::new(),
+    }
+}
+
+fn claimed(infohash: [u8; 20]) -> data::TorrentName {
+    data::TorrentName {
+        infohash: torrent::InfoHash::from_bytes(infohash).to_string(),
+        magnet: String::new(),
+        claim: data::Claim::Unchecked,
+        has_file: false,
     }
 }
 
@@ -98,6 +108,7 @@ pub(super) async fn fill_media(core: &Arc<Core>, post: &mut data::Post) {
             _ => 0,
         };
         media.availability = availability::of_blob(core, blob, held_bytes, media.size_bytes);
+        super::torrents::fill(core, blob, media).await;
     }
 }
 

@@ -47,6 +47,13 @@ fn list<'a>(row: &'a Row, name: &str) -> &'a [Ipld] {
     }
 }
 
+fn bytes<'a>(row: &'a Row, name: &str) -> Option<&'a [u8]> {
+    match row.get(name) {
+        Some(Ipld::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
 fn as_blob(value: &Ipld) -> Option<BlobId> {
     match value {
         Ipld::Link(cid) => BlobId::try_from(cid).ok(),
@@ -77,5 +84,6 @@ fn record(value: &Ipld) -> Option<Media> {
         thumb: blob(row, "thumb"),
         wave: blob(row, "wave"),
         captions: list(row, "captions").iter().filter_map(as_blob).collect(),
+        infohash: bytes(row, "infohash").and_then(|bytes| bytes.try_into().ok()),
     })
 }

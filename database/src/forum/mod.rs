@@ -88,6 +88,8 @@ pub struct Media {
     pub wave: Option<BlobId>,
     /// Captions.
     pub captions: Vec<BlobId>,
+    /// Claimed infohash, BitTorrent v1: its author put it into swarms.
+    pub infohash: Option<[u8; 20]>,
 }
 
 /// What a list of threads shows.

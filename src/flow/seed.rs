@@ -1,0 +1,233 @@
+//! verify → seed: what may go into swarms is offered there, and taken back when it may not any more.
+//!
+//! A blob may when its person said so, when its author said so in a post on a public board, or when
+//! as many nodes hold it as the configuration asks for. Not before is one packet sent about it.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway::node::NodeError;
+use model::{BlobId, Item};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use torrent::{InfoHash, swarm::Seed};
+use views::data::{Claim, Publicity};
+
+use crate::{
+    clock::now_ms,
+    core::Core,
+    torrents::{self, Origin, Said, Shelved},
+};
+
+/// Without a word, everything is looked at this often.
+const LOOK: Duration = Duration::from_secs(30);
+/// Blobs in one page of the index.
+const PAGE: usize = 1_000;
+
+/// Works until cancelled.
+pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
+    cancel.run_until_cancelled(work(&core)).await;
+}
+
+async fn work(core: &Arc<Core>) {
+    if core.torrents.swarm().is_none() {
+        return std::future::pending().await;
+    }
+    loop {
+        look_at_everything(core).await;
+        while timeout(LOOK, core.torrents.look.notified()).await.is_ok() {
+            for blob in core.torrents.take_asked() {
+                told(blob, consider(core, blob).await);
+            }
+        }
+    }
+}
+
+fn told(what: impl std::fmt::Display, done: Result<(), NodeError>) {
+    if let Err(error) = done {
+        tracing::warn!(%what, %error, "cannot decide whether it goes into swarms");
+    }
+}
+
+async fn look_at_everything(core: &Arc<Core>) {
+    let mut after = None;
+    loop {
+        let page = match core.blobs.pieced(after, PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "cannot list what could go into swarms");
+                return;
+            }
+        };
+        for (blob, _) in &page {
+            told(blob, consider(core, *blob).await);
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => after = Some(*last),
+            _ => break,
+        }
+    }
+    for (infohash, shelved) in core.torrents.shelf.all() {
+        told(infohash, look_at_shelved(core, infohash, shelved).await);
+    }
+}
+
+/// Looks at one blob: whether its torrent is offered follows from what is known now.
+///
+/// # Errors
+/// When a list or the store fails.
+pub async fn consider(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
+    if !is_for_swarms(core, blob).await? {
+        for (infohash, shelved) in core.torrents.shelf.with(&blob) {
+            if shelved.origin == Origin::Blob {
+                take_back(core, infohash).await?;
+            }
+        }
+        return Ok(());
+    }
+    let shelved = core.torrents.shelf.with(&blob);
+    if let Some((infohash, shelved)) = shelved
+        .into_iter()
+        .find(|(_, shelved)| shelved.origin == Origin::Blob)
+    {
+        return offer(core, infohash, &shelved).await;
+    }
+    let Some(info) = torrents::info_of(core, blob).await? else {
+        return Ok(());
+    };
+    let uploaded = Core::lock(&core.uploads).get(&blob).cloned();
+    let shelved = Shelved {
+        name: uploaded.map_or_else(|| info.name().to_owned(), |added| added.name),
+        size_bytes: info.length_bytes(),
+        blobs: vec![blob],
+        origin: Origin::Blob,
+        seed: true,
+    };
+    shelve(core, info, shelved).await
+}
+
+/// Puts a torrent on the shelf and offers it.
+///
+/// # Errors
+/// When the shelf can't be written.
+pub async fn shelve(
+    core: &Arc<Core>,
+    info: torrent::Info,
+    shelved: Shelved,
+) -> Result<(), NodeError> {
+    let infohash = info.infohash();
+    let (put, stored) = (Arc::clone(core), shelved.clone());
+    let work = move || put.torrents.shelf.put(&put.folder, &info, stored);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => offer(core, infohash, &shelved).await,
+        Ok(Err(error)) => Err(NodeError::local("note a torrent", error)),
+        Err(panic) => Err(NodeError::local("note a torrent", panic)),
+    }
+}
+
+/// Whether a blob may go into swarms.
+async fn is_for_swarms(core: &Core, blob: BlobId) -> Result<bool, NodeError> {
+    if core.is_denied(blob) {
+        return Ok(false);
+    }
+    let said = core.torrents.said(&blob).unwrap_or_default();
+    match core.torrents.publicity.of(&blob) {
+        Some(Publicity::Swarm) => Ok(said.is_public || !said.is_unlisted),
+        Some(_) => Ok(false),
+        None if !said.is_public => Ok(false),
+        None => Ok(is_claimed(core, blob, &said).await? || has_holders(core, blob)),
+    }
+}
+
+async fn is_claimed(core: &Core, blob: BlobId, said: &Said) -> Result<bool, NodeError> {
+    for claimed in &said.infohashes {
+        if torrents::claim_of(core, blob, *claimed).await? == Claim::Verified {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_holders(core: &Core, blob: BlobId) -> bool {
+    let enough = core.config.torrent.swarm_after_holders;
+    enough > 0 && holders(core, blob) >= enough
+}
+
+fn holders(core: &Core, blob: BlobId) -> u32 {
+    Core::lock(&core.holdings).count(Item::Blob(blob), core.network.id(), now_ms())
+}
+
+/// Albums and foreign torrents: offered for as long as their person wants it and all is here.
+async fn look_at_shelved(
+    core: &Arc<Core>,
+    infohash: InfoHash,
+    shelved: Shelved,
+) -> Result<(), NodeError> {
+    let is_denied = shelved.blobs.iter().any(|blob| core.is_denied(*blob));
+    match shelved.origin {
+        _ if is_denied => take_back(core, infohash).await,
+        // By its blob; here only if that is gone.
+        Origin::Blob => match shelved.blobs.first() {
+            Some(blob) if super::fetch::is_held(core, *blob).await => Ok(()),
+            _ => take_back(core, infohash).await,
+        },
+        Origin::Album | Origin::Foreign if shelved.seed => offer(core, infohash, &shelved).await,
+        Origin::Album | Origin::Foreign => {
+            if let Some(swarm) = core.torrents.swarm() {
+                swarm.withdraw(infohash).await;
+            }
+            core.torrents.note_offered(infohash, false);
+            Ok(())
+        }
+    }
+}
+
+async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Result<(), NodeError> {
+    let swarm = core.torrents.session()?;
+    if core.torrents.is_offered(&infohash) {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    for blob in &shelved.blobs {
+        match core.blobs.source(*blob).await {
+            Ok(blocks::BlobSource::File { path, .. }) => files.push(path),
+            Ok(blocks::BlobSource::Bytes(bytes)) => {
+                let put = core.torrents.shelf.small_file(&core.folder, blob, &bytes);
+                files.push(put.map_err(|error| NodeError::local("write a small file", error))?);
+            }
+            // Not all of it is here any more: other nodes have it, or nobody.
+            Err(_) => return take_back(core, infohash).await,
+        }
+    }
+    let shelf = Arc::clone(core);
+    let read = tokio::task::spawn_blocking(move || shelf.torrents.shelf.info(&infohash)).await;
+    let Ok(Some(info)) = read else {
+        return take_back(core, infohash).await;
+    };
+    if info.files().len() != files.len() {
+        return take_back(core, infohash).await;
+    }
+    let rarity = shelved.blobs.iter().map(|blob| holders(core, *blob)).min();
+    let is_public = shelved.origin != Origin::Foreign;
+    core.torrents.note_offered(infohash, true);
+    swarm.offer(Seed {
+        metainfo: torrents::metainfo(core, info, is_public),
+        files,
+        rarity: rarity.unwrap_or(0),
+    });
+    tracing::info!(%infohash, name = %shelved.name, "offered to swarms");
+    Ok(())
+}
+
+/// Stops seeding a torrent and forgets it; the bytes stay.
+///
+/// # Errors
+/// When the shelf can't be written.
+pub async fn take_back(core: &Arc<Core>, infohash: InfoHash) -> Result<(), NodeError> {
+    if let Some(swarm) = core.torrents.swarm() {
+        swarm.withdraw(infohash).await;
+    }
+    core.torrents.note_offered(infohash, false);
+    let removed = core.torrents.shelf.remove(&core.folder, &infohash);
+    removed.map_err(|error| NodeError::local("forget a torrent", error))?;
+    Ok(())
+}
