@@ -42,6 +42,11 @@ impl Keep {
         matches!(self, Self::Cache | Self::Partial)
     }
 
+    /// Whether a person promised to keep it: then what rules ask for makes room too.
+    pub fn is_promise(&self) -> bool {
+        matches!(self, Self::Pin { .. } | Self::Post { .. })
+    }
+
     /// The name of the tag.
     pub(crate) fn tag(&self, blob: BlobId) -> String {
         match self {

@@ -3,8 +3,13 @@
 //! Counts the blob store, what the assembler reports (the entry database) and what is reserved by
 //! writes that are still running. Reserving is one step under one lock, so concurrent imports can't
 //! overshoot together.
+//!
+//! What isn't the blob store's is known only when it is measured. Two things keep it within the limit
+//! between two measurements: a margin that blobs never fill, and what its writers announce
+//! ([`Quota::expect_other`]), which counts until it was measured for certain.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -19,6 +24,10 @@ const RECORD_BYTES: u64 = 4 * 1024;
 /// Free disk space that is never used, so that databases can still commit.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Measurements after which what was announced before them is on disk: entries are brought there every
+/// few seconds.
+const SETTLED_AFTER: usize = 10;
+
 /// Why bytes may not be written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum QuotaError {
@@ -30,7 +39,7 @@ pub enum QuotaError {
     Exceeded {
         /// Bytes asked for.
         wanted_bytes: u64,
-        /// Bytes stored and reserved.
+        /// Bytes stored, reserved and set aside.
         used_bytes: u64,
         /// `storage.max_bytes`.
         max_bytes: u64,
@@ -59,6 +68,10 @@ pub struct QuotaUse {
     pub other_bytes: u64,
     /// Bytes promised to writes that are running.
     pub reserved_bytes: u64,
+    /// Bytes announced by what isn't the blob store, and not measured for certain.
+    pub expected_bytes: u64,
+    /// Bytes that blobs never fill.
+    pub margin_bytes: u64,
     /// The limit.
     pub max_bytes: u64,
 }
@@ -68,6 +81,7 @@ impl QuotaUse {
     pub fn total_bytes(&self) -> u64 {
         self.store_bytes
             .saturating_add(self.other_bytes)
+            .saturating_add(self.expected_bytes)
             .saturating_add(self.reserved_bytes)
     }
 }
@@ -81,6 +95,8 @@ struct Account {
     folder: PathBuf,
     min_free_bytes: u64,
     used: Mutex<QuotaUse>,
+    /// What was announced, by the measurements that followed.
+    expected: Mutex<VecDeque<u64>>,
 }
 
 impl Quota {
@@ -94,12 +110,55 @@ impl Quota {
             folder: folder.into(),
             min_free_bytes,
             used: Mutex::new(used),
+            expected: Mutex::new(VecDeque::from([0])),
         }))
     }
 
-    /// Bytes under the data folder that are not the blob store's, reported by who knows.
+    /// Sets bytes aside that blobs never fill.
+    pub fn set_margin_bytes(&self, bytes: u64) {
+        self.lock().margin_bytes = bytes;
+    }
+
+    /// Bytes under the data folder that are not the blob store's, reported by who has just measured
+    /// them.
     pub fn set_other_bytes(&self, bytes: u64) {
-        self.lock().other_bytes = bytes;
+        let mut expected = self.expected();
+        expected.push_back(0);
+        if expected.len() > SETTLED_AFTER {
+            expected.pop_front();
+        }
+        let mut used = self.lock();
+        used.other_bytes = bytes;
+        used.expected_bytes = expected.iter().sum();
+    }
+
+    /// Announces that about so many bytes are being written that are not the blob store's.
+    ///
+    /// # Errors
+    /// When there is no room for them within the limit: then they must not be written.
+    pub fn expect_other(&self, bytes: u64) -> Result<(), QuotaError> {
+        let mut expected = self.expected();
+        let mut used = self.lock();
+        let total_bytes = used.total_bytes();
+        if total_bytes.saturating_add(bytes) > used.max_bytes {
+            return Err(QuotaError::Exceeded {
+                wanted_bytes: bytes,
+                used_bytes: total_bytes,
+                max_bytes: used.max_bytes,
+            });
+        }
+        if let Some(latest) = expected.back_mut() {
+            *latest += bytes;
+        }
+        used.expected_bytes += bytes;
+        Ok(())
+    }
+
+    /// By how much the margin is used up.
+    pub(crate) fn excess_bytes(&self) -> u64 {
+        let used = self.lock();
+        let filled_bytes = used.total_bytes().saturating_add(used.margin_bytes);
+        filled_bytes.saturating_sub(used.max_bytes)
     }
 
     /// Changes the limit; what is stored already stays.
@@ -130,11 +189,11 @@ impl Quota {
 
     fn take(&self, bytes: u64) -> Result<(), QuotaError> {
         let mut used = self.lock();
-        let total_bytes = used.total_bytes();
-        if total_bytes.saturating_add(bytes) > used.max_bytes {
+        let filled_bytes = used.total_bytes().saturating_add(used.margin_bytes);
+        if filled_bytes.saturating_add(bytes) > used.max_bytes {
             return Err(QuotaError::Exceeded {
                 wanted_bytes: bytes,
-                used_bytes: total_bytes,
+                used_bytes: filled_bytes,
                 max_bytes: used.max_bytes,
             });
         }
@@ -151,6 +210,12 @@ impl Quota {
         }
         used.reserved_bytes += bytes;
         Ok(())
+    }
+
+    fn expected(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        // Always taken before the account; a sum that is off is put right by the next measurement.
+        let expected = self.0.expected.lock();
+        expected.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, QuotaUse> {
@@ -242,6 +307,30 @@ mod tests {
         let mut held = quota.reserve(20).unwrap();
         assert!(held.grow(1).is_err());
         assert_eq!(held.bytes(), 20);
+    }
+
+    #[test]
+    fn blobs_leave_the_margin_to_others() {
+        let quota = quota(100);
+        quota.set_margin_bytes(10);
+        assert!(quota.reserve(91).is_err());
+        quota.reserve(90).unwrap().commit(90);
+        assert_eq!(quota.excess_bytes(), 0);
+        quota.expect_other(10).unwrap();
+        assert_eq!(quota.excess_bytes(), 10);
+        assert!(quota.expect_other(1).is_err(), "the limit is for all");
+    }
+
+    #[test]
+    fn what_is_announced_counts_until_it_was_measured_for_certain() {
+        let quota = quota(100);
+        quota.expect_other(60).unwrap();
+        for _ in 1..SETTLED_AFTER {
+            quota.set_other_bytes(5);
+            assert_eq!(quota.usage().total_bytes(), 65);
+        }
+        quota.set_other_bytes(50);
+        assert_eq!(quota.usage().total_bytes(), 50);
     }
 
     #[test]
