@@ -114,7 +114,7 @@ impl Blobs {
             return Err(failed(source));
         }
         let said_bytes = metadata.len();
-        let room = self.room(Some(said_bytes)).await?;
+        let room = self.room(Some(said_bytes), keep).await?;
         let write = self.writes().begin();
         let adding = self.store().add_path_with_opts(AddPathOptions {
             path: path.clone(),
@@ -173,7 +173,7 @@ impl Blobs {
                 max_bytes,
             });
         }
-        let room = self.room(said_bytes).await?;
+        let room = self.room(said_bytes, keep).await?;
         let pieces = stream.map(|piece| piece.map_err(|error| ImportError::Source(error.into())));
         self.import(pieces, room, said_bytes, max_bytes, keep, progress)
             .await
@@ -221,7 +221,7 @@ impl Blobs {
     /// Over quota, or when the store fails.
     pub async fn import_bytes(&self, bytes: Bytes, keep: &Keep) -> Result<Imported, ImportError> {
         let size_bytes = bytes.len() as u64;
-        let room = self.room(Some(size_bytes)).await?;
+        let room = self.room(Some(size_bytes), keep).await?;
         let write = self.writes().begin();
         let adding = self.store().add_bytes(bytes.clone());
         let (added, names) = tokio::join!(adding.temp_tag(), self.name_bytes(bytes));
@@ -239,9 +239,13 @@ impl Blobs {
     }
 
     /// Promises room for a blob of that size and its names.
-    async fn room(&self, said_bytes: Option<u64>) -> Result<Reservation, ImportError> {
-        let bytes = said_bytes.unwrap_or(0);
-        Ok(self.reserve(kept_bytes(bytes) + REWRITE_BYTES).await?)
+    async fn room(
+        &self,
+        said_bytes: Option<u64>,
+        keep: &Keep,
+    ) -> Result<Reservation, ImportError> {
+        let bytes = kept_bytes(said_bytes.unwrap_or(0)) + REWRITE_BYTES;
+        Ok(self.reserve_for(bytes, keep).await?)
     }
 
     /// Gives the blob its reason to stay and its names before its protection ends.

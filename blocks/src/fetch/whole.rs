@@ -192,7 +192,7 @@ impl Job<'_> {
             .into());
         }
         let room = blobs
-            .reserve(stored_bytes(missing_bytes))
+            .reserve_for(stored_bytes(missing_bytes), &self.options.keep)
             .await
             .map_err(FetchError::from)?;
         // From here on, what arrives is kept across a crash.
