@@ -12,6 +12,8 @@ mod have;
 mod peer;
 mod reads;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod window;
 pub mod wire;
 
