@@ -7,6 +7,8 @@
 mod flight;
 mod lane;
 mod peer;
+#[allow(dead_code, reason = "fetches do not use it yet")]
+mod plan;
 mod segment;
 #[allow(dead_code, reason = "fetches do not use it yet")]
 mod shares;
