@@ -9,7 +9,7 @@ mod intake;
 mod keeping;
 mod lies;
 mod naming;
-mod network;
+pub(crate) mod network;
 mod providing;
 mod storing;
 
