@@ -7,6 +7,8 @@
 
 mod extended;
 mod handshake;
+#[cfg(test)]
+mod tests;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
