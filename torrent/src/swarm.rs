@@ -4,12 +4,27 @@
 //! torrents at a time as [`SwarmOptions::max_live`] allows, and takes turns with the others. Nothing
 //! is announced anywhere that isn't offered or downloaded, and only over what is switched on.
 
+mod caps;
+mod check;
+mod content;
 mod download;
+mod engine;
+mod entry;
 mod event;
 mod fault;
+mod find;
+mod folder;
+mod keeper;
+mod open;
 mod options;
+mod rotation;
 mod seed;
 mod session;
+mod shared;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod where_to;
 
 pub use download::{Download, DownloadOptions, DownloadProgress, Downloaded, Wanted};
 pub use event::{SwarmEvent, WithdrawReason};

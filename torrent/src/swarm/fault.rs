@@ -30,6 +30,9 @@ pub enum SwarmError {
         #[source]
         source: Cause,
     },
+    /// Neither TCP nor uTP is switched on. A fault of the settings.
+    #[error("swarms need TCP or uTP, and both are switched off")]
+    NoTransport,
     /// A tracker's URL is none. A fault of the settings.
     #[error("no URL of a tracker: {url}")]
     Tracker {
@@ -71,6 +74,23 @@ pub enum SwarmError {
         /// What is wrong with it.
         #[source]
         source: MetainfoFault,
+    },
+    /// Peers gave a description that the engine can't use. A fault of whoever made the torrent.
+    #[error("torrent {infohash} has a description that can't be used")]
+    Unusable {
+        /// The torrent.
+        infohash: InfoHash,
+        /// What the engine says.
+        #[source]
+        source: Cause,
+    },
+    /// There is something else where the torrent's files would lie.
+    #[error("{} is there already, and isn't what torrent {infohash} has", path.display())]
+    Exists {
+        /// The torrent.
+        infohash: InfoHash,
+        /// The file or folder.
+        path: PathBuf,
     },
     /// There is no way to find peers: none given, and every switch off.
     #[error("torrent {infohash} has no peers, and no way to find any is switched on")]
