@@ -34,7 +34,8 @@ fn any_talk() -> impl Strategy<Value = Message> {
     prop_oneof![
         Just(Message::KeepAlive),
         Just(Message::Choke),
-        2 => Just(Message::Unchoke),
+        Just(Message::Unchoke),
+        Just(Message::Unchoke),
         Just(Message::Interested),
         Just(Message::NotInterested),
         (0..PIECES).prop_map(Message::Have),
