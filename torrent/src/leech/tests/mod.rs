@@ -2,6 +2,7 @@ mod driver;
 mod machine;
 mod peers;
 mod properties;
+mod seeded;
 mod talk;
 
 use super::Target;
