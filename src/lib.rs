@@ -22,6 +22,7 @@ pub mod port;
 pub mod publicity;
 pub mod replica;
 pub mod service;
+pub mod sources;
 pub mod storage;
 pub mod throttle;
 pub mod torrents;

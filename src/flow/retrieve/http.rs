@@ -6,7 +6,7 @@ use blocks::dag::{self, BlockFault, CarDecoder, CarFault, CarItem, MAX_BLOCK_BYT
 use bytes::{Bytes, BytesMut};
 use cid::Cid;
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
     redirect::Policy,
 };
@@ -95,6 +95,12 @@ impl Http {
     /// How many gateways there are.
     pub fn count(&self) -> usize {
         self.gateways.len()
+    }
+
+    /// A request to a gateway for something below its URL.
+    pub fn of_gateway(&self, gateway: usize, method: Method, path: &str) -> RequestBuilder {
+        let (link, client) = &self.gateways[gateway];
+        client.request(method, link.below(path))
     }
 
     /// Sends a request and tells what comes of it. Stops when nobody listens.

@@ -75,6 +75,13 @@ impl Link {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
+    /// Where something is had by a path below the gateway's URL.
+    pub(super) fn below(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url
+    }
+
     /// Where a block or DAG is had (trustless gateway specification).
     pub(super) fn request(&self, cid: &Cid, form: Form) -> Url {
         let query = match form {
