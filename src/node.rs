@@ -40,7 +40,7 @@ use crate::{
     holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
     pins::Pins,
-    port::{self, CertificateError, ListenError},
+    port::{self, CertificateError, Counting, ListenError},
     replica::Ledger,
     service::Service,
     storage::{self, StorageError},
@@ -161,7 +161,16 @@ impl Node {
         };
         parts(&cancel).run(&core, driver, provider_service);
         let stopped = cancel_requests.clone();
-        let requests = port::serve(web.listener, relay, app, web.certificate, stopped);
+        let proxies = core.config.http.trusted_proxies.clone();
+        let counting = Counting::new(core.throttle.clone(), proxies);
+        let requests = port::serve(
+            web.listener,
+            relay,
+            app,
+            web.certificate,
+            counting,
+            stopped,
+        );
         let requests = parts(&cancel_requests).part("web server", requests);
         tasks.close();
         core.folder.announce(&Running {
@@ -445,8 +454,12 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let publicity = Arc::clone(&torrents.publicity);
     let may_have = move |blob, _| gate.check_blob(blob).is_none() && publicity.is_for_peers(&blob);
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
-    let (serving, provider_service, provider) =
-        Provider::new(&blobs, may_have, ProviderLimits::default());
+    let limits = ProviderLimits::default();
+    let (serving, provider_service, provider) = if throttle.is_capped() {
+        Provider::throttled(&blobs, may_have, limits, Arc::new(throttle.clone()))
+    } else {
+        Provider::new(&blobs, may_have, limits)
+    };
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
     let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
     let router = Router::builder(network.endpoint.clone())

@@ -3,20 +3,22 @@
 
 mod certificate;
 mod connection;
+mod counting;
 mod progress;
 mod relay;
 mod self_signed;
+mod stream;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use iroh_relay::server::http_server::RelayService;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use certificate::{Certificate, CertificateError, CertificateFiles};
-pub use relay::relay;
+pub use counting::Counting;
+pub use relay::Relay;
 
 use crate::{clock::now_ms, config::Http, data_folder::DataFolder};
 use connection::{DRAIN, Patience, Site};
@@ -86,9 +88,10 @@ pub fn certificate(
 /// speaks TLS.
 pub async fn serve(
     listener: TcpListener,
-    relay: Option<RelayService>,
+    relay: Option<Relay>,
     app: axum::Router,
     certificate: Option<Certificate>,
+    counting: Counting,
     cancel: CancellationToken,
 ) {
     let connections = TaskTracker::new();
@@ -101,6 +104,7 @@ pub async fn serve(
         app,
         relay: relay.clone(),
         tls,
+        counting,
         patience: Patience::default(),
     };
     accept(listener, &site, &connections, &cancel).await;

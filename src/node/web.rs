@@ -1,7 +1,6 @@
 //! What the web server is started with: its port, its names, its certificate, the relay beside it.
 
 use gateway::settings::Settings;
-use iroh_relay::server::http_server::RelayService;
 use model::RelayHint;
 use tokio::net::TcpListener;
 
@@ -9,7 +8,7 @@ use super::StartError;
 use crate::{
     config::Config,
     data_folder::{DataFolder, FolderError},
-    port::{self, Certificate},
+    port::{self, Certificate, Relay},
 };
 
 /// The web server before its start; it holds the port.
@@ -52,7 +51,7 @@ impl Web {
         &self,
         config: &Config,
         folder: &DataFolder,
-    ) -> Result<Option<(RelayService, RelayHint)>, FolderError> {
+    ) -> Result<Option<(Relay, RelayHint)>, FolderError> {
         if !config.relay.enabled {
             return Ok(None);
         }
@@ -70,6 +69,6 @@ impl Web {
             url,
             token: Some(token.clone()),
         };
-        Ok(Some((port::relay(token), hint)))
+        Ok(Some((Relay::new(token), hint)))
     }
 }

@@ -17,10 +17,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use iroh_relay::server::{
-    http_server::{RelayService, RelayServiceWithNotify},
-    streams::MaybeTlsStream,
-};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,9 +24,12 @@ use tower::Service;
 
 use super::{
     certificate::HTTP_2,
+    counting::Counting,
     progress::{Progress, Stop},
-    relay::{pong, refusal, relayed},
+    relay::{Relay, pong, refusal, relayed},
+    stream::Stream,
 };
+use crate::throttle::Metered;
 
 /// Open requests get this long to end when the node stops: event streams never do by themselves,
 /// and whatever stops after the port waits for it.
@@ -79,8 +78,9 @@ impl Default for Patience {
 #[derive(Clone)]
 pub(super) struct Site {
     pub app: axum::Router,
-    pub relay: Option<RelayService>,
+    pub relay: Option<Relay>,
     pub tls: Option<TlsAcceptor>,
+    pub counting: Counting,
     pub patience: Patience,
 }
 
@@ -105,6 +105,7 @@ pub(super) async fn serve(
     // Pages are small writes: waiting to fill a packet only costs time.
     let _ = stream.set_nodelay(true);
     drop_when_stalled(&stream, site.patience.stall);
+    let counts = site.counting.counts(&stream, client);
     let opened = timeout(site.patience.handshake, open(stream, client, &site));
     let opened = tokio::select! {
         opened = opened => opened,
@@ -122,18 +123,16 @@ pub(super) async fn serve(
         }
     };
     let patience = site.patience;
-    let relay = site
-        .relay
-        .map(|relay| RelayServiceWithNotify::new(relay, Arc::default()));
     let requests = Requests {
         app: site.app,
-        relay,
+        relay: site.relay,
+        counting: counts.then_some(site.counting),
         client,
         way,
     };
     match stream {
-        MaybeTlsStream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
-            http_2(stream, requests, patience, cancel).await;
+        Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+            http_2(*stream, requests, patience, cancel).await;
         }
         stream => http_1(stream, requests, patience, cancel).await,
     }
@@ -150,18 +149,15 @@ fn drop_when_stalled(stream: &TcpStream, stall: Duration) {
     let _ = (stream, stall);
 }
 
-async fn open(
-    stream: TcpStream,
-    client: SocketAddr,
-    site: &Site,
-) -> io::Result<(MaybeTlsStream, Way)> {
+async fn open(stream: TcpStream, client: SocketAddr, site: &Site) -> io::Result<(Stream, Way)> {
+    let meter = |stream| site.counting.meter(stream, client);
     let Some(tls) = &site.tls else {
-        return Ok((MaybeTlsStream::Plain(stream), Way::Plain));
+        return Ok((Stream::Plain(meter(stream)), Way::Plain));
     };
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE {
-        let stream = tls.accept(stream).await?;
-        return Ok((MaybeTlsStream::Tls(stream), Way::Tls));
+        let stream = tls.accept(meter(stream)).await?;
+        return Ok((Stream::Tls(Box::new(stream)), Way::Tls));
     }
     // Nobody else's packets come from an address of this machine.
     let ip = client.ip().to_canonical();
@@ -171,15 +167,10 @@ async fn open(
     } else {
         Way::PlainFromElsewhere
     };
-    Ok((MaybeTlsStream::Plain(stream), way))
+    Ok((Stream::Plain(meter(stream)), way))
 }
 
-async fn http_1(
-    stream: MaybeTlsStream,
-    requests: Requests,
-    patience: Patience,
-    cancel: CancellationToken,
-) {
+async fn http_1(stream: Stream, requests: Requests, patience: Patience, cancel: CancellationToken) {
     let client = requests.client;
     let service = service_fn(move |request: Request<Incoming>| {
         let requests = requests.clone();
@@ -234,7 +225,7 @@ where
 }
 
 async fn http_2(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Metered<TcpStream>>,
     requests: Requests,
     patience: Patience,
     cancel: CancellationToken,
@@ -287,7 +278,9 @@ async fn http_2(
 #[derive(Clone)]
 struct Requests {
     app: axum::Router,
-    relay: Option<RelayServiceWithNotify>,
+    relay: Option<Relay>,
+    /// Where files may be refused, if bytes to this client count.
+    counting: Option<Counting>,
     client: SocketAddr,
     way: Way,
 }
@@ -297,16 +290,20 @@ impl Requests {
         let Self {
             mut app,
             relay,
+            counting,
             client,
             way,
         } = self;
         match request.uri().path() {
-            "/relay" => return relayed(relay, request).await,
+            "/relay" => return relayed(relay.as_ref(), request),
             "/ping" => return pong(),
             _ => {}
         }
         if way == Way::PlainFromElsewhere {
             return to_https(request.uri(), request.headers());
+        }
+        if let Some(refusal) = counting.and_then(|counting| counting.refuse(request.uri().path())) {
+            return refusal;
         }
         let mut request = request.map(Body::new);
         let extensions = request.extensions_mut();

@@ -1,20 +1,52 @@
 //! The embedded relay: who may use it, and how it takes a connection over.
 
-use std::sync::Arc;
+mod upgrade;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use iroh_relay::{
     KeyCache,
-    server::{
-        Access, AccessControl, ClientRequest, Metrics,
-        http_server::{Handlers, RelayService, RelayServiceWithNotify},
-    },
+    server::{Access, AccessControl, ClientRequest, DynAccessControl, Metrics, clients::Clients},
 };
+use tokio_util::task::TaskTracker;
 
 /// Endpoint keys that the relay remembers as checked.
 const RELAY_KEYS: usize = 1024;
+/// A client that takes nothing for so long is dropped. Under a cap everyone waits now and then.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The embedded relay; clones are the same.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    access: Arc<dyn DynAccessControl>,
+    clients: Clients,
+    keys: KeyCache,
+    metrics: Arc<Metrics>,
+    greeting: TaskTracker,
+}
+
+impl Relay {
+    /// A relay for those who know the token of this node's tickets.
+    pub fn new(token: String) -> Self {
+        Self {
+            access: Arc::new(TicketHolders { token }),
+            clients: Clients::default(),
+            keys: KeyCache::new(RELAY_KEYS),
+            metrics: Arc::new(Metrics::default()),
+            greeting: TaskTracker::new(),
+        }
+    }
+
+    /// Disconnects everyone.
+    pub async fn shutdown(&self) {
+        self.greeting.close();
+        self.clients.shutdown().await;
+        self.greeting.wait().await;
+    }
+}
 
 /// Admits those who know the token of this node's tickets.
 #[derive(Debug)]
@@ -41,18 +73,6 @@ fn constant_time_eq(a: &str, b: &str) -> bool {
     blake3::hash(a.as_bytes()) == blake3::hash(b.as_bytes())
 }
 
-/// The embedded relay.
-pub fn relay(token: String) -> RelayService {
-    RelayService::new(
-        Handlers::default(),
-        http::HeaderMap::new(),
-        None,
-        KeyCache::new(RELAY_KEYS),
-        Arc::new(TicketHolders { token }),
-        Arc::new(Metrics::default()),
-    )
-}
-
 /// What endpoints measure their way to a relay by; without an answer none of them chooses it.
 pub(super) fn pong() -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -64,15 +84,11 @@ pub(super) fn pong() -> Response<Body> {
 }
 
 /// Hands a connection to the relay.
-pub(super) async fn relayed(
-    relay: Option<RelayServiceWithNotify>,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    use hyper::service::Service as _;
+pub(super) fn relayed(relay: Option<&Relay>, request: Request<Incoming>) -> Response<Body> {
     match relay {
         None => refusal(StatusCode::NOT_FOUND, "this node runs no relay"),
-        Some(relay) => match relay.call(request).await {
-            Ok(response) => response.map(Body::new),
+        Some(relay) => match relay.upgrade(request) {
+            Ok(response) => response,
             Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         },
     }

@@ -20,6 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
+use crate::{config::Traffic, throttle::Throttle};
 
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 const ALPN: &[u8] = b"datt/test";
@@ -89,8 +90,13 @@ fn site(tls: Option<TlsAcceptor>) -> Site {
             .route("/endless", get(endless)),
         relay: None,
         tls,
+        counting: uncapped(),
         patience: Patience::default(),
     }
+}
+
+fn uncapped() -> Counting {
+    Counting::new(Throttle::new(Traffic::default()), Vec::new())
 }
 
 /// That site, where clients may take nothing of an answer for a short while only.
@@ -365,9 +371,10 @@ async fn meet_through_the_relay(scheme: &str, certificate: Option<Certificate>, 
     let cancel = CancellationToken::new();
     let serving = tokio::spawn(serve(
         listener,
-        Some(relay("right".to_owned())),
+        Some(Relay::new("right".to_owned())),
         axum::Router::new(),
         certificate,
+        uncapped(),
         cancel.clone(),
     ));
     let (a, b) = (

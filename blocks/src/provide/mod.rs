@@ -26,7 +26,7 @@ use iroh_blobs::{
 use model::BlobId;
 use tokio::{sync::broadcast, sync::mpsc, task::JoinSet};
 
-use crate::store::Blobs;
+use crate::{store::Blobs, throttle::Throttle};
 use request::Served;
 use sent::SentBook;
 
@@ -119,13 +119,35 @@ impl Provider {
         gate: impl Gate,
         limits: ProviderLimits,
     ) -> (ProviderProtocol, ProviderService, Self) {
+        Self::build(blobs, Arc::new(gate), limits, None)
+    }
+
+    /// The same, with bytes sent only as fast as `throttle` lets them.
+    pub fn throttled(
+        blobs: &Blobs,
+        gate: impl Gate,
+        limits: ProviderLimits,
+        throttle: Arc<dyn Throttle>,
+    ) -> (ProviderProtocol, ProviderService, Self) {
+        Self::build(blobs, Arc::new(gate), limits, Some(throttle))
+    }
+
+    fn build(
+        blobs: &Blobs,
+        gate: Arc<dyn Gate>,
+        limits: ProviderLimits,
+        throttle: Option<Arc<dyn Throttle>>,
+    ) -> (ProviderProtocol, ProviderService, Self) {
         let mask = EventMask {
             connected: ConnectMode::Intercept,
             get: RequestMode::InterceptLog,
             get_many: RequestMode::Disabled,
             push: RequestMode::Disabled,
             observe: ObserveMode::Intercept,
-            throttle: ThrottleMode::None,
+            throttle: match throttle {
+                Some(_) => ThrottleMode::Intercept,
+                None => ThrottleMode::None,
+            },
         };
         let (events, messages) = EventSender::channel(EVENTS, mask);
         let protocol = ProviderProtocol(BlobsProtocol::new(blobs.store(), Some(events)));
@@ -136,8 +158,9 @@ impl Provider {
         }));
         let service = ProviderService {
             blobs: blobs.clone(),
-            gate: Arc::new(gate),
+            gate,
             limits,
+            throttle,
             messages,
             provider: provider.clone(),
             connections: BTreeMap::new(),
@@ -202,6 +225,7 @@ pub struct ProviderService {
     blobs: Blobs,
     gate: Arc<dyn Gate>,
     limits: ProviderLimits,
+    throttle: Option<Arc<dyn Throttle>>,
     messages: mpsc::Receiver<ProviderMessage>,
     provider: Provider,
     connections: BTreeMap<u64, EndpointId>,
@@ -222,12 +246,21 @@ impl ProviderService {
     /// dropping the future stops serving.
     pub async fn run(mut self) {
         let mut requests: JoinSet<EndpointId> = JoinSet::new();
+        let mut waits: JoinSet<()> = JoinSet::new();
         loop {
             tokio::select! {
                 message = self.messages.recv() => match message {
+                    Some(ProviderMessage::Throttle(message)) => {
+                        let turn = self.turn(message.inner.size);
+                        waits.spawn(async move {
+                            // Who no longer waits has ended the request.
+                            message.tx.send(turn.await).await.ok();
+                        });
+                    }
                     Some(message) => self.decide(message, &mut requests).await,
                     None => break,
                 },
+                Some(_) = waits.join_next(), if !waits.is_empty() => {}
                 Some(ended) = requests.join_next(), if !requests.is_empty() => {
                     // A request task has nothing that panics; its peer would stay counted.
                     if let Ok(peer) = ended {
@@ -236,7 +269,23 @@ impl ProviderService {
                 }
             }
         }
+        waits.shutdown().await;
         requests.shutdown().await;
+    }
+
+    /// Over when the next bytes of a request may go, after `bytes` were handed to the connection.
+    fn turn(&self, bytes: u64) -> impl Future<Output = Result<(), AbortReason>> + 'static {
+        let throttle = self.throttle.clone();
+        async move {
+            let Some(throttle) = throttle else {
+                return Ok(());
+            };
+            if throttle.is_spent() {
+                return Err(AbortReason::RateLimited);
+            }
+            throttle.send(bytes).await;
+            Ok(())
+        }
     }
 
     async fn decide(&mut self, message: ProviderMessage, requests: &mut JoinSet<EndpointId>) {
@@ -294,6 +343,13 @@ impl ProviderService {
             .ok_or(AbortReason::Permission)?;
         if self.blobs.is_denied(blob) || !self.gate.may_have(blob, peer) {
             return Err(AbortReason::Permission);
+        }
+        if self
+            .throttle
+            .as_ref()
+            .is_some_and(|throttle| throttle.is_spent())
+        {
+            return Err(AbortReason::RateLimited);
         }
         let of_peer = self.running.get(&peer).copied().unwrap_or(0);
         let in_all: usize = self.running.values().sum();
