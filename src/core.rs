@@ -16,8 +16,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
-    flow::name::Naming, follows::Follows, holdings::Holdings, pins::Pins, throttle::Throttle,
-    torrents::Torrents, traffic::Traffic, wants::Wants,
+    flow::name::Naming, follows::Follows, holdings::Holdings, mirror::Mirror, pins::Pins,
+    throttle::Throttle, torrents::Torrents, traffic::Traffic, wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -64,6 +64,8 @@ pub struct Core {
     pub follows: Follows,
     /// What is promised.
     pub pins: Pins,
+    /// What is mirrored.
+    pub mirror: Mirror,
     /// URL of the web server.
     pub url: String,
     /// This node's identity.

@@ -102,6 +102,11 @@ impl Holdings {
         u32::try_from(self.book.count(item, own, now_ms)).unwrap_or(u32::MAX)
     }
 
+    /// How many blobs an endpoint says it holds.
+    pub fn blobs_of(&self, endpoint: &EndpointKey) -> u64 {
+        self.book.blobs_of(endpoint)
+    }
+
     /// Spaces of the posts with this blob that this node stated to hold.
     pub fn spaces_of(&self, blob: &BlobId) -> BTreeSet<SpaceId> {
         let own = self.own.values();
@@ -134,6 +139,11 @@ impl Holdings {
         }
         self.own.insert(post, (held, now_ms + LIFE_MS));
         true
+    }
+
+    /// More posts may be stated without giving up others.
+    pub fn has_room(&self) -> bool {
+        self.own.len() < OWN_POSTS - OWN_POSTS / 10
     }
 
     /// Posts whose statement is half over.

@@ -39,10 +39,12 @@ use crate::{
     follows::Follows,
     holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
+    mirror::{self, Mirror, rules::RuleError},
     pins::Pins,
     port::{self, CertificateError, Counting, ListenError},
     replica::Ledger,
     service::Service,
+    sources::Sources,
     storage::{self, StorageError},
     throttle::{self, Throttle},
     torrents::{Torrents, TorrentsError},
@@ -88,6 +90,9 @@ pub enum StartError {
     /// Swarms.
     #[error("cannot take part in swarms: {0}")]
     Torrents(#[from] TorrentsError),
+    /// A rule of what is mirrored.
+    #[error("cannot mirror by the configuration: {0}")]
+    Mirror(#[from] RuleError),
     /// The exchange of entries.
     #[error("cannot begin to exchange entries: {0}")]
     Exchange(String),
@@ -306,6 +311,7 @@ impl Background {
         self.part("fetch", flow::fetch::run(Arc::clone(core), cancel()));
         self.part("seeding", flow::seed::run(Arc::clone(core), cancel()));
         self.part("naming", flow::name::run(Arc::clone(core), cancel()));
+        self.part("mirror", mirror::evaluate::run(Arc::clone(core), cancel()));
         self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
         self.part("throttle", throttle::run(Arc::clone(core), cancel()));
     }
@@ -471,6 +477,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let core = Arc::new(Core {
         follows: Follows::open(&folder)?,
         pins: Pins::open(&folder)?,
+        mirror: Mirror::new(mirror::rules::read(&config.mirror)?),
         denylist,
         torrents,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
@@ -504,6 +511,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         device,
     });
     ledger.connect(&core);
+    core.fetcher.set_finder(Arc::new(Sources::new(&core)));
     Ok(Assembled {
         core,
         router,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway::api::types::PinMedia;
-use model::{BlobId, EntryId, SpaceId};
+use model::{BlobId, EntryId, IdentityId, SpaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,6 +21,8 @@ pub enum Target {
     Thread(EntryId),
     /// A space.
     Space(SpaceId),
+    /// An identity: its feed, and what it posted on listed boards.
+    Identity(IdentityId),
     /// A blob.
     Blob(BlobId),
 }
@@ -31,6 +33,7 @@ impl Target {
         match self {
             Self::Thread(_) => "thread",
             Self::Space(_) => "space",
+            Self::Identity(_) => "identity",
             Self::Blob(_) => "blob",
         }
     }
@@ -40,6 +43,7 @@ impl Target {
         match self {
             Self::Thread(id) => id.to_string(),
             Self::Space(id) => id.to_string(),
+            Self::Identity(id) => id.to_string(),
             Self::Blob(id) => id.to_string(),
         }
     }
@@ -54,6 +58,9 @@ pub struct Promise {
     pub max_bytes: Option<u64>,
     /// Since when, Unix milliseconds.
     pub since_ms: u64,
+    /// Who asked for it; none: the node's own person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<IdentityId>,
 }
 
 /// The list of pins; every change is on disk when its call returns.
@@ -112,5 +119,42 @@ impl Pins {
             .lock()
             .get(&target.id())
             .map(|(_, promise)| *promise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn pins_survive_a_restart_and_those_of_earlier_versions_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path()).unwrap();
+        let space = SpaceId::of(b"space");
+        let old = serde_json::json!({
+            space.to_string(): [
+                { "space": space.to_string() },
+                { "media": "thumbs", "max_bytes": null, "since_ms": 5 },
+            ],
+        });
+        folder.write_json(FILE, &old).unwrap();
+        let pins = Pins::open(&folder).unwrap();
+        assert_eq!(pins.get(&Target::Space(space)).unwrap().since_ms, 5);
+        let target = Target::Identity(IdentityId::of(b"identity"));
+        let promise = Promise {
+            media: PinMedia::All,
+            max_bytes: Some(7),
+            since_ms: 6,
+            asked_by: Some(IdentityId::of(b"somebody")),
+        };
+        pins.set(&folder, target, promise).unwrap();
+        let again = Pins::open(&folder).unwrap();
+        assert_eq!(again.all().len(), 2);
+        assert_eq!(again.get(&target), Some(promise));
+        assert_eq!(
+            (target.kind(), target.id()),
+            ("identity", IdentityId::of(b"identity").to_string())
+        );
     }
 }

@@ -15,7 +15,7 @@ use gossip::{
 };
 use model::{EndpointKey, Entry, EntryId, Holding, IdentityId, SpaceId, Verified};
 
-use crate::{clock::now_ms, core::Core, flow};
+use crate::{clock::now_ms, core::Core, flow, pins::Target};
 
 /// Entries of a thread that are looked at for missing payloads.
 const PAYLOAD_LOOK: usize = 2_000;
@@ -438,6 +438,10 @@ pub fn followed(core: &Core) -> Vec<Follow> {
             .iter()
             .map(|identity| Follow::Space(identity.space())),
     );
+    all.extend(core.pins.all().into_iter().filter_map(|(pin, _)| match pin {
+        Target::Identity(identity) => Some(Follow::Space(identity.space())),
+        Target::Thread(_) | Target::Space(_) | Target::Blob(_) => None,
+    }));
     all.into_iter().collect()
 }
 

@@ -157,20 +157,18 @@ impl Wants {
 
     /// Nothing is wanted for this reason any longer.
     pub fn release(&mut self, why: &Keep) {
-        self.waiting.retain(|_, waiting| {
-            let want = &mut waiting.want;
-            want.keep_too.retain(|keep| keep != why);
-            if want.keep != *why {
-                return true;
-            }
-            want.keep = match want.keep_too.pop() {
-                Some(keep) => keep,
-                // Under way: it may stay for as long as there is room.
-                None if waiting.running => Keep::Cache,
-                None => return false,
-            };
-            true
-        });
+        self.waiting.retain(|_, waiting| waiting.release(why));
+    }
+
+    /// One blob is no longer wanted for this reason.
+    pub fn release_of(&mut self, blob: &BlobId, why: &Keep) {
+        let is_wanted = self
+            .waiting
+            .get_mut(blob)
+            .map(|waiting| waiting.release(why));
+        if is_wanted == Some(false) {
+            self.waiting.remove(blob);
+        }
     }
 
     /// An attempt failed.
@@ -205,6 +203,24 @@ impl Wants {
     /// Nothing is wanted.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+}
+
+impl Waiting {
+    /// False when no reason is left.
+    fn release(&mut self, why: &Keep) -> bool {
+        let want = &mut self.want;
+        want.keep_too.retain(|keep| keep != why);
+        if want.keep != *why {
+            return true;
+        }
+        want.keep = match want.keep_too.pop() {
+            Some(keep) => keep,
+            // Under way: it may stay for as long as there is room.
+            None if self.running => Keep::Cache,
+            None => return false,
+        };
+        true
     }
 }
 

@@ -65,6 +65,13 @@ impl HoldingsBook {
         held_by.len()
     }
 
+    /// How many blobs an endpoint says it holds.
+    pub fn blobs_of(&self, endpoint: &EndpointKey) -> u64 {
+        let items = self.by_endpoint.get(endpoint).into_iter().flatten();
+        let blobs = items.filter(|item| matches!(item, Item::Blob(_)));
+        blobs.count() as u64
+    }
+
     /// Strikes out what a peer said: it was caught lying, or is blocked.
     pub fn forget_endpoint(&mut self, endpoint: EndpointKey) {
         for item in self.by_endpoint.remove(&endpoint).unwrap_or_default() {
@@ -168,6 +175,7 @@ mod tests {
         assert_eq!(book.held_by(item, 99).len(), 2);
         assert_eq!(book.held_by(item, 100), [second.endpoint()].into());
         assert_eq!(book.count(item, second.endpoint(), 50), 1);
+        assert_eq!(book.blobs_of(&second.endpoint()), 1);
         book.forget_ended(100);
         assert_eq!(book.len(), 1);
         book.forget_endpoint(second.endpoint());

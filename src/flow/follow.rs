@@ -20,6 +20,7 @@ use crate::{
     clock::now_ms,
     core::{Arrival, Core},
     follows::KnownPeer,
+    mirror::covered::{self, Sum},
     pins::{Promise, Target},
     service::pinning,
     upkeep,
@@ -208,6 +209,7 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
         let covers = match target {
             Target::Thread(root) => root == post.root,
             Target::Space(space) => space == post.space,
+            Target::Identity(identity) => identity == post.author && !core.is_unlisted(&post.space),
             Target::Blob(_) => false,
         };
         if covers {
@@ -222,10 +224,9 @@ pub async fn pin_policy(core: &Arc<Core>, target: &Target, promise: Promise) -> 
     let left = match promise.max_bytes {
         None => u64::MAX,
         Some(max_bytes) => {
-            let held = pinning::weigh(core, *target, promise)
-                .await
-                .map_or(max_bytes, |w| w.0);
-            max_bytes.saturating_sub(held)
+            let covered = covered::covered(core, *target, promise).await;
+            let held_bytes = covered.map_or(max_bytes, |all| Sum::of(&all).held_bytes);
+            max_bytes.saturating_sub(held_bytes)
         }
     };
     Policy {
@@ -284,6 +285,9 @@ async fn look_again(core: &Arc<Core>) {
         match target {
             Target::Thread(root) => roots.push(root),
             Target::Space(space) => roots.extend(recent_threads(core, Some(space)).await),
+            Target::Identity(identity) => {
+                roots.extend(recent_threads(core, Some(identity.space())).await);
+            }
             Target::Blob(_) => {}
         }
         // A promise outlives the list of what is wanted, which is kept in memory only.

@@ -9,6 +9,7 @@ use gateway::{
 use views::data;
 
 use super::Service;
+use crate::mirror::status;
 
 fn off<'a, T: Send + 'a>() -> Reply<'a, T> {
     let why = "this node knows no mirrors".to_owned();
@@ -17,7 +18,7 @@ fn off<'a, T: Send + 'a>() -> Reply<'a, T> {
 
 impl Mirrors for Service {
     fn mirror(&self) -> Reply<'_, data::MirrorStatus> {
-        off()
+        Box::pin(status::status(&self.core))
     }
 
     fn audit(&self, _request: AuditRequest) -> Reply<'_, Vec<data::AuditRow>> {

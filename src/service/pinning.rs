@@ -2,26 +2,23 @@
 
 use std::sync::Arc;
 
-use blocks::{BlobStatus, Keep, dag::parse_cid};
+use blocks::{Keep, dag::parse_cid};
 use gateway::{
     api::types::{PinMedia, PinRequest},
     node::NodeError,
 };
-use model::{BlobId, EntryId, SpaceId};
+use model::{BlobId, EntryId, IdentityId, SpaceId};
 use views::data;
 
 use super::blobs::ADDED;
 use crate::{
     clock::now_ms,
     core::Core,
-    flow::{self, fetch::PostMedia},
+    flow,
+    mirror::covered::{self, Sum},
     pins::{Promise, Target},
     wants::{Urgency, Want},
 };
-
-/// Threads of a space, and posts of a thread, that a pin is weighed by.
-const THREADS: usize = 10_000;
-const POSTS: usize = 10_000;
 
 /// All pins with what is held of each.
 pub async fn pins(core: &Arc<Core>) -> Result<Vec<data::Pin>, NodeError> {
@@ -52,89 +49,20 @@ async fn pin_data(
     target: Target,
     promise: Promise,
 ) -> Result<data::Pin, NodeError> {
-    let (held_bytes, total_bytes) = weigh(core, target, promise).await?;
+    let sum = Sum::of(&covered::covered(core, target, promise).await?);
     Ok(data::Pin {
         id: target.id(),
         kind: target.kind().to_owned(),
         media: promise.media.as_str().to_owned(),
         max_bytes: promise.max_bytes,
-        held_bytes,
-        total_bytes,
+        held_bytes: sum.held_bytes,
+        total_bytes: sum.total_bytes,
         since_ms: promise.since_ms,
-        promised_bytes: promise
-            .max_bytes
-            .map_or(total_bytes, |max| max.min(total_bytes)),
-        missing: 0,
-        missing_since_ms: None,
-        asked_by: None,
+        promised_bytes: sum.promised_bytes,
+        missing: sum.missing,
+        missing_since_ms: sum.missing_since_ms,
+        asked_by: promise.asked_by.map(|identity| identity.to_string()),
     })
-}
-
-/// Bytes of media that a pin covers: held, and in all.
-pub async fn weigh(
-    core: &Arc<Core>,
-    target: Target,
-    promise: Promise,
-) -> Result<(u64, u64), NodeError> {
-    let mut blobs: Vec<(BlobId, u64)> = Vec::new();
-    match target {
-        Target::Blob(blob) => blobs.push((blob, 0)),
-        Target::Thread(_) | Target::Space(_) => {
-            for post in posts(core, target).await? {
-                for medium in post.media {
-                    if promise.media == PinMedia::All {
-                        blobs.push((medium.blob, medium.size_bytes));
-                    }
-                    if promise.media != PinMedia::None {
-                        blobs.extend(medium.small.iter().map(|blob| (*blob, 0)));
-                    }
-                }
-            }
-        }
-    }
-    blobs.sort_unstable();
-    blobs.dedup_by_key(|(blob, _)| *blob);
-    let (mut held, mut total) = (0, 0);
-    for (blob, claimed) in blobs {
-        let (of_blob, size) = match core.blobs.status(blob).await {
-            Ok(BlobStatus::Complete { size_bytes }) => (size_bytes, size_bytes),
-            Ok(BlobStatus::Partial {
-                held_bytes,
-                total_bytes,
-            }) => (held_bytes, total_bytes.unwrap_or(claimed)),
-            _ => (0, claimed),
-        };
-        held += of_blob;
-        total += size;
-    }
-    Ok((held, total))
-}
-
-/// Posts with media that a pin covers.
-async fn posts(core: &Arc<Core>, target: Target) -> Result<Vec<PostMedia>, NodeError> {
-    core.store("read what is pinned", move |database| {
-        let reader = database.read()?;
-        let roots = match target {
-            Target::Thread(root) => vec![root],
-            Target::Space(space) => reader
-                .threads(Some(space), database::forum::Sort::New, None, THREADS)?
-                .items
-                .into_iter()
-                .map(|thread| thread.root)
-                .collect(),
-            Target::Blob(_) => Vec::new(),
-        };
-        let mut found = Vec::new();
-        for root in roots {
-            for post in reader.posts(&root, None, None, POSTS)?.items {
-                if !post.media.is_empty() {
-                    found.push(flow::publish::media_of(&post));
-                }
-            }
-        }
-        Ok::<_, database::DatabaseError>(found)
-    })
-    .await
 }
 
 /// What a CID in a request stands for.
@@ -153,8 +81,11 @@ async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
     let found = core.store("look the CID up", move |database| {
         let reader = database.read()?;
         let space = SpaceId::from(entry);
-        if reader.space(&space)?.is_some() {
-            return Ok::<_, database::DatabaseError>(Some(Target::Space(space)));
+        if let Some(info) = reader.space(&space)? {
+            return Ok::<_, database::DatabaseError>(Some(match info.is_identity {
+                true => Target::Identity(IdentityId::from(entry)),
+                false => Target::Space(space),
+            }));
         }
         let held = reader.entry(&entry)?;
         Ok(held.map(|held| Target::Thread(held.header().root.unwrap_or(entry))))
@@ -187,12 +118,31 @@ pub async fn pin(
         media: request.media,
         max_bytes: request.max_bytes,
         since_ms: now_ms(),
+        asked_by: None,
     };
+    promise_to_keep(core, target, promise).await?;
+    pin_data(core, target, promise).await
+}
+
+/// Notes a promise, and fetches what is missing of it.
+pub async fn promise_to_keep(
+    core: &Arc<Core>,
+    target: Target,
+    promise: Promise,
+) -> Result<(), NodeError> {
     core.pins
         .set(&core.folder, target, promise)
         .map_err(|error| NodeError::local("note the pin", error))?;
+    if let Target::Identity(identity) = target {
+        // The driver only ends when the node stops.
+        let _ = core
+            .gossip
+            .follow_space(identity.space(), super::admin::connected(core))
+            .await;
+    }
     want_pinned(core, target, promise).await?;
-    pin_data(core, target, promise).await
+    core.mirror.look.notify_one();
+    Ok(())
 }
 
 /// Puts everything that a pin covers on the list, as far as its byte limit reaches.
@@ -205,11 +155,11 @@ pub async fn want_pinned(
         return keep_blob(core, blob, promise).await;
     }
     let mut policy = flow::follow::pin_policy(core, &target, promise).await;
-    for post in posts(core, target).await? {
-        flow::fetch::want(core, &post, &policy, None).await;
+    for post in covered::posts(core, target).await? {
+        flow::fetch::want(core, &post.media, &policy, None).await;
         if promise.max_bytes.is_some() {
             // What was put on the list is spent before it has come.
-            for medium in &post.media {
+            for medium in &post.media.media {
                 let fits = medium.size_bytes <= policy.max_bytes;
                 if fits && !flow::fetch::is_held(core, medium.blob).await {
                     policy.max_bytes -= medium.size_bytes;
@@ -271,6 +221,14 @@ pub async fn unpin(core: &Arc<Core>, id: String) -> Result<(), NodeError> {
         return Err(NodeError::NotFound(format!(
             "{id} is not pinned; `datt pins` lists what is"
         )));
+    }
+    if let Some((Target::Identity(identity), _)) = removed
+        && !core.follows.identities().contains(&identity)
+        && identity != core.identity
+    {
+        let feed = gossip::Follow::Space(identity.space());
+        // The driver only ends when the node stops.
+        let _ = core.gossip.unfollow(feed).await;
     }
     Core::lock(&core.wants).release(&Keep::pin(&id));
     core.blobs

@@ -76,6 +76,8 @@ pub struct View<'a> {
 pub enum Standing {
     /// Here, and it stays.
     Held,
+    /// Here, though enough others hold it: it may stay for as long as there is room.
+    Surplus,
     /// Here, and it has to go.
     Dropped,
     /// It is to be fetched now.
@@ -93,7 +95,7 @@ pub enum Standing {
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be fetched now, rarest first, then by worth.
+    /// To be fetched now: what somebody is known to have, rarest first, then by worth.
     pub fetch: Vec<BlobId>,
     /// To be given up, worst first.
     pub drop: Vec<BlobId>,

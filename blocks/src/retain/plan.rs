@@ -207,11 +207,15 @@ fn fill(contenders: &[Contender<'_>], view: &View<'_>, plan: &mut Plan) {
         if fits {
             spent.add(candidate);
         }
+        let here = match contender.worth.0 {
+            Class::Surplus => Standing::Surplus,
+            Class::Needed | Class::Unsourced => Standing::Held,
+        };
         let standing = match (candidate.is_held, fits) {
-            (true, true) => Standing::Held,
+            (true, true) => here,
             (true, false) => {
                 excess.push(candidate);
-                Standing::Held
+                here
             }
             (false, true) => {
                 wanted.push(contender);
@@ -221,7 +225,10 @@ fn fill(contenders: &[Contender<'_>], view: &View<'_>, plan: &mut Plan) {
         };
         plan.standing.insert(candidate.blob, standing);
     }
-    wanted.sort_by_key(|contender| (contender.candidate.others.len(), contender.worth));
+    wanted.sort_by_key(|contender| {
+        let class = contender.worth.0;
+        (class, contender.candidate.others.len(), contender.worth)
+    });
     wanted.truncate(view.max_fetches);
     for contender in &wanted {
         let blob = contender.candidate.blob;

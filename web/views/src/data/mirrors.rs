@@ -24,8 +24,31 @@ pub struct MirrorStatus {
     pub missing_bytes: u64,
     /// Other mirrors of the same spaces.
     pub mirrors: Vec<Mirror>,
+    /// What is promised and not here, longest missing first; bounded.
+    #[serde(default)]
+    pub missing_blobs: Vec<MissingBlob>,
+    /// What an operator should look at; empty while all is well.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// When rules were evaluated last, Unix milliseconds; 0: never.
     pub evaluated_ms: u64,
+}
+
+/// A blob that is promised and not held in full.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissingBlob {
+    /// CID of the blob.
+    pub id: String,
+    /// Who promised it: the id of a pin, or `rule 1`, in the order of the rules.
+    pub promise: String,
+    /// A post that names it.
+    pub post: Option<String>,
+    /// Its size as far as known.
+    pub size_bytes: u64,
+    /// Since when it should be here, Unix milliseconds.
+    pub since_ms: u64,
+    /// Endpoint ids, hex, of others that say they hold it.
+    pub held_by: Vec<String>,
 }
 
 /// A rule of what is mirrored, and how it is kept.
@@ -50,6 +73,9 @@ pub struct MirrorRule {
     pub held: u64,
     /// Of these, wanted and not held in full.
     pub missing: u64,
+    /// Of these that match, held by as many nodes as `replicas` asks for, at least by one.
+    #[serde(default)]
+    pub reached: u64,
     /// Bytes held for it.
     pub held_bytes: u64,
     /// Bytes wanted for it and not here.
