@@ -1,6 +1,8 @@
 //! Swarms over loopback.
 
+mod caps;
 mod downloads;
+mod fakes;
 mod seeds;
 
 use std::{
