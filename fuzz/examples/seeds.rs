@@ -41,8 +41,9 @@ const DAGS: [(&str, &str, &str); 6] = [
     ),
 ];
 
-/// A torrent of a file, an info dictionary of an album with all kinds of files, and links.
-const TORRENTS: [(&str, &str, &[u8]); 5] = [
+/// A torrent of a file, an info dictionary of an album with all kinds of files, links, and what peers
+/// say.
+const TORRENTS: [(&str, &str, &[u8]); 8] = [
     (
         "metainfo",
         "file",
@@ -69,6 +70,23 @@ const TORRENTS: [(&str, &str, &[u8]); 5] = [
         "magnet",
         "base32",
         b"magnet:?xt=urn:btmh:1220&amp;xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ",
+    ),
+    (
+        "peer",
+        "handshake",
+        b"\x13BitTorrent protocol\0\0\0\0\0\x10\0\x04aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb",
+    ),
+    (
+        "peer",
+        "talk",
+        b"\0\0\0\0\0\0\0\x03\x05\xff\xf0\0\0\0\x01\x01\0\0\0\x05\x04\0\0\0\x0b\0\0\0\x0e\x07\0\0\0\x03\0\0\x40\0\
+          block\0\0\0\x0d\x10\0\0\0\x03\0\0\0\0\0\0\x40\0\0\0\0\x01\x0e\0\0\0\x03\x09\x1a\xe1",
+    ),
+    (
+        "peer",
+        "extended",
+        b"\0\0\0\x45\x14\0d1:md11:ut_metadatai1ee13:metadata_sizei5e4:reqqi250e1:v8:a cliente\
+          \0\0\0\x2f\x14\x01d8:msg_typei1e5:piecei3e10:total_sizei9eepart",
     ),
 ];
 

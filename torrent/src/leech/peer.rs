@@ -168,7 +168,7 @@ impl Stream for Blocks {
     type Item = Result<(u64, Bytes), LeechError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = match self.state.take() {
+        match self.state.take() {
             Some(Ok(id)) => {
                 let polled = self.handle.0.poll_read(id, cx);
                 if !matches!(polled, Poll::Ready(None | Some(Err(_)))) {
@@ -178,8 +178,7 @@ impl Stream for Blocks {
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => Poll::Ready(None),
-        };
-        polled
+        }
     }
 }
 
