@@ -4,14 +4,12 @@ const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const csrf = $("#act input[name=csrf]")?.value ?? "";
 
-/** An element with properties and children. */
 function make(tag, properties = {}, ...children) {
 	const element = Object.assign(document.createElement(tag), properties);
 	element.append(...children);
 	return element;
 }
 
-/** A short message at the bottom. */
 function toast(textContent) {
 	$(".toast")?.remove();
 	const box = make("div", { className: "toast", role: "status", textContent });
@@ -69,8 +67,8 @@ function votes() {
 			for (const [name, mine] of [["up", 1], ["down", -1]]) {
 				const arrow = $(`.${name}`, box);
 				arrow.name = dir === mine ? "clear" : name;
-				arrow.toggleAttribute("aria-pressed", false);
 				if (dir === mine) arrow.setAttribute("aria-pressed", "true");
+				else arrow.removeAttribute("aria-pressed");
 				arrow.setAttribute("aria-label", dir === mine ? "Take back your vote" : `Vote ${name}`);
 			}
 		} catch (error) {
@@ -119,7 +117,6 @@ function update(held, fresh) {
 	});
 }
 
-/** Calls back with each event. */
 function listen(query, on) {
 	const source = new EventSource(`/api/v1/events${query}`);
 	for (const kind of ["insert", "update", "void", "unvoid", "purge", "reset"]) {
@@ -202,7 +199,7 @@ async function attach(form, file) {
 		const hidden = (name, value) => make("input", { type: "hidden", name, value });
 		const alt = make("input", { name: "alt", maxLength: 1000, dir: "auto", ariaLabel: `Description of ${added.name}`, placeholder: "What it shows or says" });
 		bar.remove();
-		item.append(hidden("media", added.blob), hidden("media_name", added.name), alt, ...added.notes.map((note) => make("small", { textContent: note })), remove);
+		item.append(hidden("media", added.blob), hidden("media_name", added.name), $("[name=publicity]", form)?.cloneNode(true) ?? "", alt, ...added.notes.map((note) => make("small", { textContent: note })), remove);
 	} catch (error) {
 		bar.remove();
 		item.append(make("span", { className: "bad", role: "alert", textContent: error.message }), remove);
@@ -349,4 +346,4 @@ const thread = $("[data-live=thread]");
 const list = $("[data-live=front], [data-live=board]");
 for (const part of [themeToggle, votes, uploads, replies, drafts, copying, keys, () => thread && liveThread(thread), () => list && liveList(list)]) {
 	try { part(); } catch (error) { console.error(error); }
-}
+}if ($("[data-refresh], [data-sources]")) import(`./live.js${new URL(import.meta.url).search}`);

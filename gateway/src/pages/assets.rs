@@ -12,6 +12,7 @@ use crate::{api::types::ErrorCode, failure::Failure};
 
 const STYLE: &str = include_str!("../../assets/style.css");
 pub(super) const SCRIPT: &str = include_str!("../../assets/app.js");
+const LIVE: &str = include_str!("../../assets/live.js");
 const LOGO: &str = include_str!("../../assets/logo.svg");
 
 /// Digits of the version in addresses and ETags.
@@ -20,7 +21,7 @@ const VERSION_DIGITS: usize = 12;
 /// Hash over all assets: part of their addresses, so that they can be cached for good.
 pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = blake3::Hasher::new();
-    for asset in [STYLE, SCRIPT, LOGO] {
+    for asset in [STYLE, SCRIPT, LIVE, LOGO] {
         hasher.update(asset.as_bytes());
     }
     hasher.finalize().to_hex()[..VERSION_DIGITS].to_owned()
@@ -34,6 +35,7 @@ pub(super) async fn serve(
     let (body, kind) = match name.as_str() {
         "style.css" => (STYLE, "text/css; charset=utf-8"),
         "app.js" => (SCRIPT, "text/javascript; charset=utf-8"),
+        "live.js" => (LIVE, "text/javascript; charset=utf-8"),
         "logo.svg" => (LOGO, "image/svg+xml"),
         _ => {
             return Err(Failure::new(

@@ -136,6 +136,7 @@ fn status() -> data::Status {
         clock_skew_ms: None,
         traffic: Vec::new(),
         caps: data::Caps::default(),
+        torrent_addr: None,
         warnings: Vec::new(),
     }
 }

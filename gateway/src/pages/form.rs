@@ -5,7 +5,7 @@ use axum::extract::{
     multipart::{Field, MultipartError},
 };
 use model::limits;
-use views::compose::Attached;
+use views::{compose::Attached, data::Publicity};
 
 use super::visit::Visit;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// Longest text of one field, in bytes: a body whose line ends are still CR LF.
 const FIELD_BYTES: usize = 2 * limits::TEXT_BYTES;
 /// Fields of one form.
-const MAX_FIELDS: usize = 96;
+const MAX_FIELDS: usize = 128;
 /// Forms up to this length hold text only, or so little that the node decides by itself.
 const ALWAYS_ROOM_BYTES: u64 = 256 << 10;
 /// A refused form up to this length is read to its end, so that the browser shows the answer and
@@ -95,6 +95,7 @@ impl Posted {
                     last.name = text;
                 }
             }
+            "publicity" => self.restrict(&text)?,
             "alt" => self.describe(&text),
             _ => self.fields.push((name, text)),
         }
@@ -167,6 +168,19 @@ impl Posted {
         self.undescribed = 0;
     }
 
+    /// How far files may travel: those that came since the last description, which follows.
+    fn restrict(&mut self, publicity: &str) -> Result<(), Failure> {
+        if publicity.is_empty() {
+            return Ok(());
+        }
+        let chosen = read_publicity(publicity)?;
+        let from = self.media.len().saturating_sub(self.undescribed);
+        for file in &mut self.media[from..] {
+            file.publicity = Some(chosen);
+        }
+        Ok(())
+    }
+
     /// A field's text, or nothing.
     pub fn text(&self, name: &str) -> &str {
         self.fields
@@ -184,6 +198,16 @@ impl Posted {
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(found, _)| found == name)
     }
+}
+
+/// The word of a form for how far a file may travel.
+pub(super) fn read_publicity(word: &str) -> Result<Publicity, Failure> {
+    word.parse().map_err(|_| {
+        let shown: String = word.chars().take(40).collect();
+        Failure::invalid(format!(
+            "`{shown}` says not how far a file may travel: gateway, peers or swarm"
+        ))
+    })
 }
 
 fn too_many() -> Failure {

@@ -12,9 +12,12 @@ mod form;
 mod lists;
 mod moderation;
 mod node_page;
+mod operator;
 mod people;
+mod pins;
 mod problem;
 mod settings_page;
+mod swarm;
 mod thread;
 mod upload;
 mod visit;
@@ -65,6 +68,14 @@ pub fn routes() -> Router<Gate> {
         .route("/{person}", get(people::show))
         .route("/compose", get(compose::show))
         .route("/node", get(node_page::show))
+        .route("/operator", get(operator::show))
+        .route("/operator/audit", post(operator::audit))
+        .route("/pins", get(pins::show))
+        .route("/pins/ask", post(pins::ask))
+        .route("/pins/release", post(pins::release))
+        .route("/torrents", get(swarm::torrents))
+        .route("/sources/{cid}", get(swarm::sources))
+        .route("/publicity", post(swarm::publicity))
         .route("/signin", get(people::sign_in))
         .route("/vote", post(votes::vote))
         .route("/pin", post(votes::pin))

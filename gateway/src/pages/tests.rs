@@ -641,7 +641,7 @@ async fn feeds_and_assets() {
                 && feed.body.contains(&format!("{ORIGIN}/t/{}", entry(1)))
         );
     }
-    for name in ["style.css", "app.js", "logo.svg"] {
+    for name in ["style.css", "app.js", "live.js", "logo.svg"] {
         let asset = app.get(&format!("/assets/{name}")).await;
         assert_eq!(asset.status, StatusCode::OK);
         assert!(

@@ -73,6 +73,12 @@ pub struct ComposePage<'a> {
     pub preview: bool,
 }
 
+impl Attached {
+    fn is_chosen(&self, choice: &Publicity) -> bool {
+        self.publicity.as_ref() == Some(choice)
+    }
+}
+
 impl ComposePage<'_> {
     fn action(&self) -> &'static str {
         match self.target {

@@ -442,6 +442,9 @@ pub struct Status {
     /// Caps on traffic and what is used of them; strangers are told zeros.
     #[serde(default)]
     pub caps: Caps,
+    /// Where peers of swarms reach this node; none where BitTorrent is switched off, or for strangers.
+    #[serde(default)]
+    pub torrent_addr: Option<String>,
     /// What a person should know: clock wrong, disk nearly full, ffmpeg missing, ...
     pub warnings: Vec<String>,
 }

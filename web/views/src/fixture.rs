@@ -342,6 +342,7 @@ pub fn status() -> Status {
         clock_skew_ms: Some(-12),
         traffic,
         caps: Caps::default(),
+        torrent_addr: None,
         warnings: vec![
             "ffmpeg is not installed: videos get no thumbnail and no duration.".to_owned(),
         ],

@@ -20,6 +20,8 @@ pub mod markdown;
 pub mod media;
 pub mod moderate;
 pub mod node;
+pub mod operator;
+pub mod pins;
 pub mod problem;
 pub mod profile;
 pub mod provenance;
@@ -27,6 +29,7 @@ pub mod settings;
 pub mod signin;
 pub mod text;
 pub mod thread;
+pub mod torrents;
 pub mod when;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Media files: which element shows them, and who holds them.
 
 use crate::amount;
+use crate::chart::sources::Sources;
 use crate::data::{Availability, Media};
 use crate::text::visible;
 
@@ -75,6 +76,12 @@ impl Media {
         } else {
             "none"
         }
+    }
+
+    /// Where its bytes came from in the last minutes.
+    #[must_use]
+    pub fn sources(&self) -> Sources<'_> {
+        Sources::new(&self.blob, &self.shares)
     }
 
     /// Size, playing time, dimensions.

@@ -49,22 +49,3 @@ impl NodePage<'_> {
         }
     }
 }
-
-impl Pin {
-    /// Page of what is pinned.
-    #[must_use]
-    pub fn path(&self) -> String {
-        let id = &self.id;
-        match self.kind.as_str() {
-            "thread" => format!("/t/{id}"),
-            "space" => format!("/s/{id}"),
-            _ => format!("/ipfs/{id}"),
-        }
-    }
-
-    /// Share held, in percent.
-    #[must_use]
-    pub fn percent(&self) -> u64 {
-        amount::percent(self.held_bytes, self.total_bytes)
-    }
-}
