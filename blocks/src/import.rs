@@ -239,11 +239,7 @@ impl Blobs {
     }
 
     /// Promises room for a blob of that size and its names.
-    async fn room(
-        &self,
-        said_bytes: Option<u64>,
-        keep: &Keep,
-    ) -> Result<Reservation, ImportError> {
+    async fn room(&self, said_bytes: Option<u64>, keep: &Keep) -> Result<Reservation, ImportError> {
         let bytes = kept_bytes(said_bytes.unwrap_or(0)) + REWRITE_BYTES;
         Ok(self.reserve_for(bytes, keep).await?)
     }
@@ -327,7 +323,7 @@ fn unread(error: ReadError) -> ImportError {
     match error {
         ReadError::Denied(blob) => ImportError::Denied(blob),
         ReadError::Store(error) => error.into(),
-        ReadError::NotHeld(_) | ReadError::Changed(_) => {
+        ReadError::NotHeld(_) | ReadError::Changed(_) | ReadError::Checking(_) => {
             StoreError::new("read its copy back", io::Error::other(error)).into()
         }
     }

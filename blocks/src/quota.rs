@@ -19,6 +19,8 @@ use thiserror::Error;
 /// Bytes of outboard for each 16 KiB group of a blob: one hash pair.
 const PAIR_BYTES: u64 = 64;
 const GROUP_BYTES: u64 = 16 * 1024;
+/// Files take whole blocks of this size on most file systems.
+const BLOCK_BYTES: u64 = 4 * 1024;
 /// Room for the store's own records about one blob.
 const RECORD_BYTES: u64 = 4 * 1024;
 /// Free disk space that is never used, so that databases can still commit.
@@ -183,6 +185,16 @@ impl Quota {
         })
     }
 
+    /// Counts bytes that are on the disk already and are about to be counted out of the store.
+    pub(crate) fn hold(&self, bytes: u64) -> Reservation {
+        let mut used = self.lock();
+        used.reserved_bytes = used.reserved_bytes.saturating_add(bytes);
+        Reservation {
+            quota: self.clone(),
+            bytes,
+        }
+    }
+
     pub(crate) fn set_store_bytes(&self, bytes: u64) {
         self.lock().store_bytes = bytes;
     }
@@ -269,12 +281,17 @@ impl Drop for Reservation {
     }
 }
 
-/// What a blob of this size takes on disk: its bytes, its outboard and its record.
+/// What a blob of this size takes on disk: its bytes and its outboard in whole blocks of the file
+/// system, and its record.
 pub fn stored_bytes(size_bytes: u64) -> u64 {
     let outboard_bytes = size_bytes.div_ceil(GROUP_BYTES).saturating_mul(PAIR_BYTES);
-    size_bytes
-        .saturating_add(outboard_bytes)
+    in_blocks(size_bytes)
+        .saturating_add(in_blocks(outboard_bytes))
         .saturating_add(RECORD_BYTES)
+}
+
+fn in_blocks(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! Where the bytes of a held blob can be read from, and its outboard.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bao_tree::{BlockSize, io::outboard::PreOrderMemOutboard};
 use bytes::Bytes;
 use model::BlobId;
 use thiserror::Error;
+use tokio::time::timeout;
 
-use crate::{
-    BlobStatus, StoreError, hash,
-    ledger::Look,
-    store::Blobs,
-    verify::{Check, hash_file},
-};
+use crate::{BlobStatus, StoreError, hash, ledger::Look, store::Blobs, verify::Verdict};
+
+/// Who wants to read a file that is being checked waits this long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Blobs up to this size lie in the store's database, larger ones in a file of their own
 /// (iroh-blobs' `InlineOptions`).
@@ -20,7 +19,7 @@ pub(crate) const INLINE_BYTES: u64 = 16 * 1024;
 /// Outboards have one hash pair for each group of this many chunks, as a power of two.
 pub(crate) const GROUP_LOG: u8 = 4;
 /// Outboards up to this size lie in the store's database (iroh-blobs' `InlineOptions`).
-const INLINE_OUTBOARD_BYTES: u64 = 16 * 1024;
+pub(crate) const INLINE_OUTBOARD_BYTES: u64 = 16 * 1024;
 
 /// The verified bytes of something held in full.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +55,11 @@ pub enum ReadError {
     #[error("{0} is on this node's denylist")]
     Denied(BlobId),
     /// Its file no longer has the bytes that the name says; it must be fetched again.
-    #[error("the file of {0} was changed or damaged: run `datt verify`")]
+    #[error("the file of {0} was changed or damaged: what is wrong of it must be fetched again")]
     Changed(BlobId),
+    /// Its file isn't as it was left, and it is being found out whether its bytes are right.
+    #[error("the file of {0} was changed: it is being checked, try again later")]
+    Checking(BlobId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,15 +67,15 @@ pub enum ReadError {
 
 impl Blobs {
     /// Where to read a blob that is held in full. A file whose size or time isn't what it was is
-    /// hashed again first.
+    /// hashed again first, in the background; what is wrong of it is held no more.
     ///
     /// # Errors
-    /// When it isn't held in full, is denied, or its file was changed.
+    /// When it isn't held in full, is denied, or its file was changed or is being checked.
     pub async fn source(&self, blob: BlobId) -> Result<BlobSource, ReadError> {
         if self.is_denied(blob) {
             return Err(ReadError::Denied(blob));
         }
-        let BlobStatus::Complete { size_bytes } = self.status(blob).await? else {
+        let BlobStatus::Complete { size_bytes } = self.stored_status(blob).await? else {
             return Err(ReadError::NotHeld(blob));
         };
         self.used(blob);
@@ -125,32 +127,65 @@ impl Blobs {
     }
 
     /// Whether a blob's file looks as it did when it was right. Asks the file system, and reads
-    /// nothing: for those who open the file themselves. True where there is no file, or nothing is
-    /// known of it.
+    /// nothing. True where there is no file, or nothing is known of it.
     pub fn is_unchanged(&self, blob: BlobId) -> bool {
         let known = self.ledger().look(blob);
         known.is_none_or(|known| Look::of(&self.files().data(blob)).is_ok_and(|look| look == known))
     }
 
+    /// Whether a blob's file may be served: it is as it was left, and not being checked. To be asked
+    /// by those who open the file themselves. A file that was changed is checked in the background
+    /// from now on.
+    pub fn is_sound(&self, blob: BlobId) -> bool {
+        if self.doubts().holds(blob) {
+            return false;
+        }
+        let is_unchanged = self.is_unchanged(blob);
+        if !is_unchanged {
+            self.doubt(blob);
+        }
+        is_unchanged
+    }
+
+    /// A file that isn't as it was left is hashed; who wants to read it waits a while for that.
     async fn check_look(&self, blob: BlobId, size_bytes: u64) -> Result<(), ReadError> {
-        let path = self.files().data(blob);
-        let look = Look::of(&path).map_err(|_| ReadError::Changed(blob))?;
-        if look.size_bytes() != size_bytes {
-            return Err(ReadError::Changed(blob));
-        }
-        let known = self.ledger().look(blob);
-        if known == Some(look) {
-            return Ok(());
-        }
-        if known.is_some() {
-            let hashed = tokio::task::spawn_blocking(move || hash_file(&path, |_| {}))
-                .await
-                .map_err(|_| StoreError::Stopped)?;
-            if Check::of(blob, hashed) != Check::Right {
-                return Err(ReadError::Changed(blob));
+        if !self.doubts().holds(blob) {
+            let look = Look::of(&self.files().data(blob)).ok();
+            let look = look.filter(|look| look.size_bytes() == size_bytes);
+            if look.is_some() && self.is_trusted(blob, look).await? {
+                return Ok(());
             }
         }
-        self.ledger().trusted(blob, look);
-        Ok(())
+        let mut verdict = self.doubt(blob);
+        let verdict = timeout(PATIENCE, verdict.wait_for(Option::is_some)).await;
+        match verdict {
+            Ok(Ok(verdict)) if *verdict == Some(Verdict::Right) => Ok(()),
+            Ok(Ok(_)) => Err(ReadError::Changed(blob)),
+            Ok(Err(_)) => Err(StoreError::Stopped.into()),
+            Err(_) => Err(ReadError::Checking(blob)),
+        }
+    }
+
+    /// Whether the file looked so when it was right. One that was never looked at counts as right.
+    async fn is_trusted(&self, blob: BlobId, look: Option<Look>) -> Result<bool, StoreError> {
+        let known = self.ledger().look(blob);
+        if known == look {
+            return Ok(true);
+        }
+        // The index is written at once, the ledger now and then.
+        let recorded = self.recorded_look(blob).await?;
+        let Some(look) = look else { return Ok(false) };
+        if recorded == Some(look) {
+            self.ledger().trusted(blob, look);
+            return Ok(true);
+        }
+        if known.is_none() && recorded.is_none() {
+            self.ledger().trusted(blob, look);
+            if let Err(error) = self.record_trust(blob, look).await {
+                tracing::debug!(target: "blocks::source", blob = %blob.short(), %error);
+            }
+            return Ok(true);
+        }
+        Ok(false)
     }
 }

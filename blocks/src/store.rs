@@ -1,5 +1,7 @@
 //! The handle to the blob store.
 
+mod usage;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -26,6 +28,7 @@ use crate::{
     keep::Keep,
     ledger::{Ledger, write_whole},
     quota::Quota,
+    verify::Doubts,
 };
 
 /// How much of a blob is held.
@@ -80,6 +83,7 @@ struct Inner {
     cache_max_bytes: u64,
     pieces_min_bytes: u64,
     ledger: Mutex<Ledger>,
+    doubts: Doubts,
     denied: RwLock<BTreeSet<BlobId>>,
 }
 
@@ -115,12 +119,14 @@ impl Blobs {
             collector,
             index,
             handles: Handles::default(),
+            doubts: Doubts::new(),
             claims: Claims::default(),
             quota: options.quota,
             cache_max_bytes: options.cache_max_bytes,
             pieces_min_bytes: options.pieces_min_bytes,
             denied: RwLock::new(options.denied),
         }));
+        blobs.resume_mending().await?;
         let recorded = blobs.list().await?.into_iter().collect();
         blobs.files().remove_all_unrecorded(&recorded);
         blobs.measure().await?;
@@ -133,6 +139,7 @@ impl Blobs {
     /// # Errors
     /// When its last records could not be written.
     pub async fn shutdown(&self) -> Result<(), StoreError> {
+        self.0.doubts.stop().await;
         self.save_ledger()?;
         let store = self.store();
         store
@@ -146,11 +153,25 @@ impl Blobs {
         closed.map_err(|error| StoreError::api("close", error))
     }
 
-    /// How much of a blob is held.
+    /// How much of a blob is held. While its file is being checked, nothing counts as held.
     ///
     /// # Errors
     /// When the store can't be read.
     pub async fn status(&self, blob: BlobId) -> Result<BlobStatus, StoreError> {
+        let status = self.stored_status(blob).await?;
+        Ok(match status {
+            BlobStatus::Complete { size_bytes } if self.doubts().holds(blob) => {
+                BlobStatus::Partial {
+                    held_bytes: 0,
+                    total_bytes: Some(size_bytes),
+                }
+            }
+            _ => status,
+        })
+    }
+
+    /// As [`Blobs::status`], as the store has it.
+    pub(crate) async fn stored_status(&self, blob: BlobId) -> Result<BlobStatus, StoreError> {
         use iroh_blobs::api::blobs::BlobStatus as Found;
         let found = self
             .store()
@@ -179,6 +200,9 @@ impl Blobs {
     /// When the store can't be read.
     pub async fn held_ranges(&self, blob: BlobId) -> Result<Vec<Range<u64>>, StoreError> {
         const CHUNK_BYTES: u64 = 1024;
+        if self.doubts().holds(blob) {
+            return Ok(Vec::new());
+        }
         let held = self.held(blob).await?;
         let size = held.size();
         let edge = |chunk: u64| chunk.saturating_mul(CHUNK_BYTES).min(size);
@@ -273,9 +297,7 @@ impl Blobs {
     /// # Errors
     /// When the store has stopped.
     pub async fn collect(&self) -> Result<(), StoreError> {
-        self.0.collector.run().await?;
-        self.0.handles.close_all();
-        self.measure().await
+        self.collect_but_hold(0).await.map(|_| ())
     }
 
     /// The account of bytes.
@@ -313,6 +335,7 @@ impl Blobs {
     /// When the store can't be read or written.
     pub async fn maintain(&self) -> Result<(), StoreError> {
         self.settle().await?;
+        self.look_over().await?;
         self.trim_cache(self.0.cache_max_bytes).await?;
         self.sweep_index().await?;
         self.save_ledger()
@@ -332,6 +355,10 @@ impl Blobs {
 
     pub(crate) fn handles(&self) -> &Handles {
         &self.0.handles
+    }
+
+    pub(crate) fn doubts(&self) -> &Doubts {
+        &self.0.doubts
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -413,47 +440,6 @@ impl Blobs {
             .sync_db()
             .await
             .map_err(|error| StoreError::api("write its records", error))
-    }
-
-    /// Measures again, if interrupted writes make that necessary and no write is running.
-    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
-        if self.writes().take_unsettled() {
-            self.measure().await?;
-        }
-        Ok(())
-    }
-
-    /// After a write that failed: files of a blob that the store has no record of go, and usage is
-    /// measured again.
-    pub(crate) async fn tidy_after_failure(&self, blob: BlobId) {
-        self.files().drop_ballast_if_full();
-        let tidied = async {
-            if self.status(blob).await? == BlobStatus::Missing && self.writes().is_idle() {
-                self.files().remove_unrecorded(blob);
-            }
-            self.settle().await
-        };
-        if let Err(error) = tidied.await {
-            tracing::warn!(target: "blocks::store", %error, "what a failed write left may stay");
-        }
-    }
-
-    /// Clears temporary files that nobody writes, and counts what the folder takes.
-    pub(crate) async fn measure(&self) -> Result<(), StoreError> {
-        let (files, writes) = (self.files().clone(), self.writes().clone());
-        let measured = tokio::task::spawn_blocking(move || {
-            if writes.remove_stale_temporaries(&files) {
-                // What running writes have reserved is counted twice until they end.
-                writes.unsettle();
-            }
-            files.lay_ballast();
-            files.measure()
-        })
-        .await
-        .map_err(|_| StoreError::Stopped)?;
-        let bytes = measured.map_err(|error| StoreError::new("measure its folder", error))?;
-        self.quota().set_store_bytes(bytes);
-        Ok(())
     }
 
     fn save_ledger(&self) -> Result<(), StoreError> {

@@ -1,4 +1,8 @@
-//! Re-checking what is held against its names.
+//! Re-checking what is held against its names, and taking out what is damaged.
+
+mod doubt;
+mod mend;
+mod survey;
 
 use std::{fmt, fs::File, io, path::Path};
 
@@ -8,7 +12,10 @@ use model::BlobId;
 use n0_future::StreamExt;
 use tokio::sync::{mpsc, watch};
 
+use self::doubt::Why;
 use crate::{BlobStatus, StoreError, hash, ledger::Look, source::INLINE_BYTES, store::Blobs};
+
+pub(crate) use self::doubt::{Doubts, Verdict};
 
 /// Read at a time, bytes.
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -72,8 +79,10 @@ impl Check {
 }
 
 impl Blobs {
-    /// Hashes everything that is held again, blobs and the blocks beside them. What is damaged stays
-    /// where it is: delete it with [`Blobs::delete`] or [`Blobs::remove_dag`] and fetch it again.
+    /// Hashes everything that is held again, blobs and the blocks beside them. What is wrong of a
+    /// blob is held no more when this returns, the rest and the reasons to keep it are: it is to be
+    /// fetched again. A damaged block stays where it is: give its DAG up with
+    /// [`Blobs::remove_dag`]. [`Blobs::damage`] tells of each.
     ///
     /// # Errors
     /// When the store itself can't be read.
@@ -100,6 +109,7 @@ impl Blobs {
             };
             drop(guard);
             if let Some(what) = what {
+                self.take_out(blob).await;
                 let subject = Damaged::Blob(blob);
                 damages.push(Damage { subject, what });
             }
@@ -110,8 +120,18 @@ impl Blobs {
             at.bytes += bytes;
             progress.send_replace(at);
         });
-        damages.extend(blocks.await?);
+        for damage in blocks.await? {
+            self.doubts().report(damage.subject);
+            damages.push(damage);
+        }
         Ok(damages)
+    }
+
+    /// Has what is wrong of a blob taken out, and waits for that.
+    async fn take_out(&self, blob: BlobId) {
+        let mut verdict = self.doubt_for(blob, Why::Bytes);
+        // An error says that the store is closing.
+        verdict.wait_for(Option::is_some).await.ok();
     }
 
     async fn verify_file(
@@ -145,7 +165,7 @@ impl Blobs {
         let hashed = hashing.await.map_err(|_| StoreError::Stopped)?;
         Ok(match Check::of(blob, hashed) {
             Check::Right => {
-                self.ledger().trusted(blob, look);
+                self.record_trust(blob, look).await?;
                 None
             }
             Check::Wrong => Some("its bytes were changed: the hash is another".to_owned()),

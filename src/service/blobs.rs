@@ -465,7 +465,7 @@ pub fn read_error(error: ReadError) -> NodeError {
     match error {
         ReadError::NotHeld(blob) => not_held(blob),
         ReadError::Denied(blob) => denied(blob),
-        ReadError::Changed(_) => NodeError::NotVerified(error.to_string()),
+        ReadError::Changed(_) | ReadError::Checking(_) => NodeError::NotVerified(error.to_string()),
         ReadError::Store(error) => NodeError::local("read the blob", error),
     }
 }

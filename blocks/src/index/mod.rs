@@ -15,6 +15,7 @@ mod finish;
 mod handle;
 mod held;
 mod intake;
+mod look;
 mod lookup;
 mod namer;
 mod naming;
@@ -37,7 +38,7 @@ pub(crate) use file::name_file;
 pub(crate) use handle::Handles;
 pub(crate) use namer::{Namer, Names};
 pub(crate) use naming::{REWRITE_BYTES, names_bytes};
-pub(crate) use pack::Claims;
+pub(crate) use pack::{Claims, punch_hole};
 
 /// A file of a DAG that is one whole blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,14 +10,14 @@ use super::{
     FileAt,
     database::Fault,
     file::name_file,
+    look::{known_look, record_look},
     namer::{Namer, Names},
     pieces,
-    tables::{self, FILES, LOOKS, NAMES, Owner, PIECES, Part, Place, Writing, name, named},
+    tables::{self, FILES, NAMES, Owner, PIECES, Part, Place, Writing, name, named},
 };
 use crate::{
     BlobSource, BlobStatus, Blobs, ReadError, StoreError,
     dag::{LEAF_BYTES, hash},
-    ledger::Look,
 };
 
 /// What the names of a blob take in the index, bytes: rows, and half-full pages.
@@ -181,36 +181,6 @@ impl Blobs {
             .await
     }
 
-    /// How a blob's file looked when it was last right, as far as the index remembers.
-    pub(crate) async fn recorded_look(&self, blob: BlobId) -> Result<Option<Look>, StoreError> {
-        self.index()
-            .read("look up how a file looked", move |reading| {
-                known_look(reading, blob)
-            })
-            .await
-    }
-
-    /// Remembers that a blob's file is right as it looks.
-    pub(crate) async fn record_trust(&self, blob: BlobId, look: Look) -> Result<(), StoreError> {
-        self.ledger().trusted(blob, look);
-        self.index()
-            .write("record how a file looks", move |tables| {
-                record_look(tables, blob, &look)
-            })
-            .await
-    }
-
-    /// Forgets how a blob's file looked.
-    pub(crate) async fn forget_look(&self, blob: BlobId) -> Result<(), StoreError> {
-        self.ledger().distrusted(blob);
-        self.index()
-            .write("forget how a file looked", move |tables| {
-                tables.looks.remove(blob.as_bytes().as_slice())?;
-                Ok(())
-            })
-            .await
-    }
-
     /// Removes that a block lies in a blob.
     pub(super) async fn forget_part(&self, cid: &Cid, blob: BlobId) -> Result<(), StoreError> {
         let key = tables::key(cid);
@@ -231,20 +201,6 @@ impl Blobs {
             .write("forget a blob", move |tables| tables.forget(blob))
             .await
     }
-}
-
-/// A look that can't be read is none: the file is hashed once more.
-fn known_look(reading: &ReadTransaction, blob: BlobId) -> Result<Option<Look>, Fault> {
-    let found = tables::get(reading, LOOKS, blob.as_bytes())?;
-    Ok(found.and_then(|look| tables::decode(&look).ok()))
-}
-
-fn record_look(tables: &mut Writing<'_>, blob: BlobId, look: &Look) -> Result<(), Fault> {
-    let look = tables::encode(look)?;
-    tables
-        .looks
-        .insert(blob.as_bytes().as_slice(), look.as_slice())?;
-    Ok(())
 }
 
 fn record(tables: &mut Writing<'_>, blob: BlobId, names: &Names) -> Result<(), Fault> {

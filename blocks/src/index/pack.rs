@@ -89,14 +89,14 @@ pub(super) fn punch(files: &Files, holes: &[Packed]) {
 }
 
 #[cfg(target_os = "linux")]
-fn punch_hole(file: &File, offset: u64, len: u64) -> io::Result<()> {
+pub(crate) fn punch_hole(file: &File, offset: u64, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     Ok(fallocate(file, flags, offset, len)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
+pub(crate) fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

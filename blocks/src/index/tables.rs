@@ -13,6 +13,7 @@
 //! | `dags` | CIDv1 of a root | [`Dag`] |
 //! | `packs` | CIDv1 of a root | [`Pack`] |
 //! | `pieces` | blob | its size (u64, little-endian), SHA-1 of each of its pieces |
+//! | `mending` | blob | the names of its tags, which it has lost for now |
 //! | `looks` | blob | [`crate::ledger::Look`] of its file when it was right |
 
 use std::{collections::BTreeSet, ops::Bound};
@@ -48,6 +49,8 @@ pub(super) const DAGS: Definition = TableDefinition::new("dags");
 pub(super) const PACKS: Definition = TableDefinition::new("packs");
 /// Not in an index that an older node made, until something is written.
 pub(super) const PIECES: Definition = TableDefinition::new("pieces");
+/// As [`PIECES`].
+pub(super) const MENDING: Definition = TableDefinition::new("mending");
 /// As [`PIECES`].
 pub(super) const LOOKS: Definition = TableDefinition::new("looks");
 
@@ -310,6 +313,7 @@ pub(super) struct Writing<'t> {
     pub(super) dags: Bytewise<'t>,
     pub(super) packs: Bytewise<'t>,
     pub(super) pieces: Bytewise<'t>,
+    pub(super) mending: Bytewise<'t>,
     pub(super) looks: Bytewise<'t>,
 }
 
@@ -327,6 +331,7 @@ impl<'t> Writing<'t> {
             dags: transaction.open_table(DAGS)?,
             packs: transaction.open_table(PACKS)?,
             pieces: transaction.open_table(PIECES)?,
+            mending: transaction.open_table(MENDING)?,
             looks: transaction.open_table(LOOKS)?,
         })
     }

@@ -34,7 +34,8 @@ use crate::{GROUP_BYTES, range::groups, source::GROUP_LOG};
 
 pub use client::fetch_outboard;
 pub use serve::{OutboardLimits, OutboardProtocol};
-use tree::{PAIR_BYTES, Walk, join, subtree};
+use tree::Walk;
+pub(crate) use tree::{PAIR_BYTES, join, subtree};
 
 /// The protocol that outboards are asked for by.
 pub const OUTBOARD_ALPN: &[u8] = b"datt/outboard/1";

@@ -7,7 +7,7 @@ use super::OutboardFault;
 use crate::GROUP_BYTES;
 
 /// Two hashes.
-pub(super) const PAIR_BYTES: usize = 64;
+pub(crate) const PAIR_BYTES: usize = 64;
 
 /// Groups of a blob of that size; the empty blob has one.
 pub(super) const fn groups_of(size_bytes: u64) -> u64 {
@@ -18,7 +18,7 @@ pub(super) const fn groups_of(size_bytes: u64) -> u64 {
 }
 
 /// The hash above two.
-pub(super) fn join(left: &[u8; 32], right: &[u8; 32], is_root: bool) -> [u8; 32] {
+pub(crate) fn join(left: &[u8; 32], right: &[u8; 32], is_root: bool) -> [u8; 32] {
     if is_root {
         merge_subtrees_root(left, right, Mode::Hash).into()
     } else {
@@ -27,7 +27,7 @@ pub(super) fn join(left: &[u8; 32], right: &[u8; 32], is_root: bool) -> [u8; 32]
 }
 
 /// The hash of a group that begins at `offset_bytes`.
-pub(super) fn subtree(offset_bytes: u64, group: &[u8], is_root: bool) -> [u8; 32] {
+pub(crate) fn subtree(offset_bytes: u64, group: &[u8], is_root: bool) -> [u8; 32] {
     if is_root {
         return blake3::hash(group).into();
     }

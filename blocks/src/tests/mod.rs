@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod belonging;
+mod doubting;
 mod fetching;
 mod full_disk;
 mod giving_up;
@@ -10,7 +11,9 @@ mod keeping;
 mod lies;
 mod naming;
 pub(crate) mod network;
+mod pieces;
 mod providing;
+mod quota;
 mod storing;
 
 use std::{collections::BTreeSet, path::Path};

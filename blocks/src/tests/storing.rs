@@ -268,7 +268,7 @@ async fn odd_sources_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_changed_store_file_is_never_read_and_is_found() {
+async fn what_is_wrong_is_found_and_held_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = open(dir.path()).await;
     let mut held = Vec::new();
@@ -285,16 +285,6 @@ async fn a_changed_store_file_is_never_read_and_is_found() {
         .write(true)
         .open(blobs.files().data(held[1]));
     cut.unwrap().set_len(1000).unwrap();
-    for blob in &held[..2] {
-        assert!(matches!(
-            blobs.source(*blob).await,
-            Err(ReadError::Changed(_))
-        ));
-        assert!(matches!(
-            blobs.outboard(*blob).await,
-            Err(ReadError::Changed(_))
-        ));
-    }
     let progress = tokio::sync::watch::Sender::new(VerifyProgress::default());
     let damages = blobs.verify(&progress).await.unwrap();
     let mut damaged: Vec<_> = damages.iter().map(|damage| damage.subject).collect();
@@ -305,8 +295,14 @@ async fn a_changed_store_file_is_never_read_and_is_found() {
     let end = *progress.borrow();
     assert_eq!((end.blobs, end.total_blobs), (4, 4));
     assert!(end.bytes >= 600_000);
-    blobs.delete(held[0]).await.unwrap();
-    assert_eq!(blobs.status(held[0]).await.unwrap(), BlobStatus::Missing);
+    for blob in &held[..2] {
+        assert_eq!(blobs.status(*blob).await.unwrap(), BlobStatus::Missing);
+        let read = blobs.source(*blob).await;
+        assert!(matches!(read, Err(ReadError::NotHeld(_))));
+        let kept = blobs.kept().await.unwrap();
+        assert!(kept.contains_key(blob), "the reason to hold it stays");
+    }
+    assert_eq!(blobs.verify(&progress).await.unwrap(), []);
     let again = blobs
         .import_bytes(noise("changed", 300_000), &Keep::Cache)
         .await;
