@@ -15,9 +15,23 @@ use model::{BlobId, EndpointKey, EntryId, IdentityId, Item, SecretKey, SpaceId};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    config::Config, data_folder::DataFolder, denylist::Denylist, endpoint::Network,
-    flow::name::Naming, follows::Follows, holdings::Holdings, mirror::Mirror, pins::Pins,
-    throttle::Throttle, torrents::Torrents, traffic::Traffic, wants::Wants,
+    config::Config,
+    data_folder::DataFolder,
+    denylist::Denylist,
+    endpoint::Network,
+    flow::name::Naming,
+    follows::Follows,
+    holdings::Holdings,
+    mirror::{
+        Mirror,
+        audit::Audits,
+        request::{Asked, PinRequests},
+    },
+    pins::Pins,
+    throttle::Throttle,
+    torrents::Torrents,
+    traffic::Traffic,
+    wants::Wants,
 };
 
 /// Uploads whose name and measures are remembered until they are posted.
@@ -66,6 +80,14 @@ pub struct Core {
     pub pins: Pins,
     /// What is mirrored.
     pub mirror: Mirror,
+    /// How mirrors answered challenges.
+    pub audits: Audits,
+    /// What this node asked of mirrors.
+    pub asked: Asked,
+    /// What others were promised here.
+    pub pin_requests: PinRequests,
+    /// Something was promised, or asked of a mirror.
+    pub pin_requests_changed: Notify,
     /// URL of the web server.
     pub url: String,
     /// This node's identity.

@@ -111,6 +111,24 @@ impl Follows {
         })
     }
 
+    /// Follows one thread no longer; and its space, where that was for its threads only and this
+    /// was the last.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn unfollow_thread(&self, folder: &DataFolder, root: &EntryId) -> Result<(), FolderError> {
+        self.state.change(folder, |state| {
+            let Some(space) = state.threads.remove(root) else {
+                return;
+            };
+            let is_left = !state.threads.values().any(|of| *of == space);
+            if is_left && state.spaces.get(&space).is_some_and(|how| how.threads_only) {
+                state.spaces.remove(&space);
+                state.named.remove(&space);
+            }
+        })
+    }
+
     /// Follows an identity's own space, or no longer.
     ///
     /// # Errors

@@ -39,7 +39,13 @@ use crate::{
     follows::Follows,
     holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
-    mirror::{self, Mirror, rules::RuleError},
+    mirror::{
+        self, Mirror,
+        audit::Audits,
+        exchange::MirrorProtocol,
+        request::{Asked, PinRequests},
+        rules::RuleError,
+    },
     pins::Pins,
     port::{self, CertificateError, Counting, ListenError},
     replica::Ledger,
@@ -314,6 +320,11 @@ impl Background {
         self.part("mirror", mirror::evaluate::run(Arc::clone(core), cancel()));
         self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
         self.part("throttle", throttle::run(Arc::clone(core), cancel()));
+        self.part("audit", mirror::audit::run(Arc::clone(core), cancel()));
+        self.part(
+            "promises",
+            mirror::request::keep::run(Arc::clone(core), cancel()),
+        );
     }
 
     /// Runs one part, and notices when it ends by itself: a panic in one part must not leave half
@@ -468,16 +479,22 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     };
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
     let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
+    let mirrors = MirrorProtocol::default();
     let router = Router::builder(network.endpoint.clone())
         .accept(blocks::ALPN, serving)
         .accept(iroh_gossip::ALPN, gossip)
         .accept(gossip::net::ALPN, sync)
+        .accept(mirror::exchange::ALPN, mirrors.clone())
         .spawn();
     let (arrivals, receiver) = mpsc::channel(ARRIVALS);
     let core = Arc::new(Core {
         follows: Follows::open(&folder)?,
         pins: Pins::open(&folder)?,
         mirror: Mirror::new(mirror::rules::read(&config.mirror)?),
+        audits: Audits::open(&folder)?,
+        asked: Asked::open(&folder)?,
+        pin_requests: PinRequests::open(&folder)?,
+        pin_requests_changed: Notify::new(),
         denylist,
         torrents,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
@@ -511,6 +528,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         device,
     });
     ledger.connect(&core);
+    mirrors.connect(&core);
     core.fetcher.set_finder(Arc::new(Sources::new(&core)));
     Ok(Assembled {
         core,

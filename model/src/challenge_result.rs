@@ -15,25 +15,34 @@ const SIGNATURE_BYTES: usize = 64;
 const MAX_BYTES: usize = 512;
 
 /// What became of a challenge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum AuditOutcome {
     /// The right bytes, signed for, within the deadline.
+    #[error("answered in time")]
     Answered,
     /// The right bytes, signed for, after the deadline.
+    #[error("answered too late")]
     Late,
-    /// Nothing came within the deadline.
+    /// Nothing came for twice the deadline.
+    #[error("no answer")]
     Silent,
     /// There was no connection to be had.
+    #[error("not reached")]
     Unreachable,
     /// The mirror says that it doesn't hold the blob.
+    #[error("it says that it doesn't hold the bytes")]
     NotHeld,
     /// The mirror refuses the blob: by its denylist, or because it doesn't share it with peers.
+    #[error("it refuses to give the bytes")]
     Refused,
     /// The bytes don't agree with the blob's id.
+    #[error("wrong bytes")]
     WrongBytes,
     /// The bytes are right, and the mirror's signature is not, or is for another challenge.
+    #[error("right bytes, wrong signature")]
     WrongSignature,
     /// Not an answer of this protocol.
+    #[error("something that is no answer")]
     Garbage,
 }
 

@@ -20,7 +20,10 @@ use crate::{
     clock::now_ms,
     core::{Arrival, Core},
     follows::KnownPeer,
-    mirror::covered::{self, Sum},
+    mirror::{
+        covered::{self, Sum},
+        request::keep,
+    },
     pins::{Promise, Target},
     service::pinning,
     upkeep,
@@ -202,7 +205,8 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
         core.torrents
             .note_claim(medium.blob, medium.size_bytes, medium.infohash, place);
     }
-    if !post.hidden {
+    // What is followed for others only goes by what they were promised.
+    if !post.hidden && !keep::is_for_others(core, post.space, post.root) {
         fetch::want(core, &media, &publish::auto_policy(core), peer).await;
     }
     for (target, promise) in core.pins.all() {

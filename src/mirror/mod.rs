@@ -1,11 +1,15 @@
 //! What this node keeps for others: rules, their evaluation, and how it stands by its promises.
 
+pub mod audit;
 pub mod challenge;
 pub mod covered;
 pub mod evaluate;
+pub mod exchange;
 pub mod found;
 pub mod frame;
 pub mod presence;
+pub mod rate;
+pub mod request;
 pub mod rules;
 pub mod status;
 pub mod table;

@@ -167,7 +167,7 @@ fn mirrors(core: &Core) -> Vec<data::Mirror> {
         endpoint: endpoint.to_string(),
         spaces,
         held: book.blobs_of(&endpoint),
-        ..data::Mirror::default()
+        ..core.audits.of(&endpoint)
     });
     listed.collect()
 }

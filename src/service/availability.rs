@@ -76,6 +76,9 @@ pub fn holders(core: &Core, post: EntryId) -> Vec<String> {
 fn others(core: &Core, item: Item) -> BTreeSet<EndpointKey> {
     let mut held_by = Core::lock(&core.holdings).held_by(item, now_ms());
     held_by.remove(&core.network.id());
+    // Who says so and doesn't deliver isn't counted until he does.
+    let failing = core.audits.failing();
+    held_by.retain(|holder| !failing.contains(holder));
     held_by
 }
 

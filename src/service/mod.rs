@@ -36,7 +36,7 @@ use model::{BlobId, EntryId, IdentityId, SpaceId};
 use tokio::sync::watch;
 use views::data;
 
-use crate::{core::Core, denylist::honour};
+use crate::{core::Core, denylist::honour, mirror::request::keep};
 
 /// The running node, as the gateway sees it.
 pub struct Service {
@@ -224,7 +224,7 @@ impl Node for Service {
     }
 
     fn unpin(&self, id: String) -> Reply<'_, ()> {
-        Box::pin(pinning::unpin(&self.core, id))
+        Box::pin(keep::unpin_by_person(&self.core, id))
     }
 
     fn profile(

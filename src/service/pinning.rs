@@ -66,7 +66,10 @@ async fn pin_data(
 }
 
 /// What a CID in a request stands for.
-async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
+///
+/// # Errors
+/// When it is none, or nothing that is known here.
+pub async fn target(core: &Arc<Core>, id: &str) -> Result<Target, NodeError> {
     if let Ok(blob) = id.parse::<BlobId>() {
         return Ok(Target::Blob(blob));
     }

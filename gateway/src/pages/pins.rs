@@ -54,6 +54,8 @@ pub(super) async fn ask(
         id: fields.id.trim().to_owned(),
         media: fields.media,
         max_bytes: limit(fields.max_mib.trim())?,
+        until_ms: None,
+        space: None,
     };
     let answer = gate.node().ask_mirror(request).await?;
     Ok(flash::redirect("/pins#asked", &[said(&answer)]))

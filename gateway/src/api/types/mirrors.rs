@@ -1,5 +1,6 @@
 //! Asking mirrors to keep something, and to prove that they hold it.
 
+use model::SpaceId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,6 +16,9 @@ pub struct AuditRequest {
     /// Space whose media are asked for; none: of all that are mirrored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<String>,
+    /// CID of a thread, space or blob whose bytes are asked for, pinned or not; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Random ranges asked of each; the gateway has clamped it to 1..=256. None: as many as an
     /// audit by the clock asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,9 +29,9 @@ pub struct AuditRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorPin {
-    /// Ticket or endpoint id of the mirror.
+    /// Ticket or endpoint id of the mirror, or the URL of its gateway.
     pub mirror: String,
-    /// CID of a thread, space or blob.
+    /// CID of a thread, space, identity or blob.
     pub id: String,
     /// Which media.
     #[serde(default)]
@@ -35,6 +39,14 @@ pub struct MirrorPin {
     /// Byte limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// Until when, Unix milliseconds; none: until taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// The board of a thread, where it is unlisted: its id is all that protects it, and the mirror
+    /// is told it only when it is given here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub space: Option<SpaceId>,
 }
 
 /// What to take back, and from whom.

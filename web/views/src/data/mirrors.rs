@@ -134,6 +134,9 @@ pub struct AuditRow {
     pub at_ms: u64,
     /// The space whose media were asked for, where there was one.
     pub space: Option<String>,
+    /// CID of the thread whose media were asked for, or of the blob.
+    #[serde(default)]
+    pub id: Option<String>,
     /// Random ranges asked for.
     pub asked: u64,
     /// Answered with bytes that BLAKE3 proves, in time.
@@ -152,6 +155,15 @@ pub struct AuditRow {
     pub signature: Option<String>,
     /// Why nothing could be asked.
     pub problem: Option<String>,
+    /// The last failure, in words, and when it was, Unix milliseconds.
+    #[serde(default)]
+    pub failure: Option<(String, u64)>,
+    /// The mirror counts among the holders: it didn't fail the last challenges in a row.
+    #[serde(default)]
+    pub is_counted: bool,
+    /// The results, signed by the auditor, base64: anybody can check them.
+    #[serde(default)]
+    pub records: Vec<String>,
 }
 
 /// A promise that somebody asked for: by this node of a mirror, or by others of this node.

@@ -1,0 +1,373 @@
+//! What others were promised here, in `pin-requests.json`: who may ask, for how much, and that no
+//! request counts twice.
+
+use std::collections::BTreeSet;
+
+use data_encoding::HEXLOWER;
+use gateway::api::types::PinMedia;
+use model::{EndpointKey, EntryId, IdentityId, PinAct, PinAsk, PinTarget, SpaceId};
+use serde::{Deserialize, Serialize};
+
+use super::media;
+use crate::{
+    config::{Accept, PinRequests as Limits},
+    data_folder::{DataFolder, FolderError},
+    kept::Kept,
+    mirror::frame::{PinAnswer, PinRefusal},
+};
+
+const FILE: &str = "pin-requests.json";
+/// Promises in all, and to one requester.
+const IN_ALL: usize = 2_048;
+const OF_REQUESTER: usize = 128;
+/// A request is taken this long before and after the time that it names, milliseconds.
+const WINDOW_MS: u64 = 5 * 60 * 1_000;
+/// Requests remembered, so that none counts twice.
+const SEEN: usize = 4_096;
+
+/// A promise to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// To whom.
+    pub identity: IdentityId,
+    /// Of what.
+    pub target: PinTarget,
+    /// Which media.
+    pub media: PinMedia,
+    /// Bytes it may take at most.
+    pub max_bytes: u64,
+    /// Since when, Unix milliseconds.
+    pub since_ms: u64,
+    /// Until when, Unix milliseconds; none: until taken back.
+    pub until_ms: Option<u64>,
+    /// Followed here for this promise, and not before.
+    pub joined: Option<Joined>,
+}
+
+/// What is followed for a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Joined {
+    /// A thread.
+    Thread(EntryId, SpaceId),
+    /// A space.
+    Space(SpaceId),
+    /// An identity.
+    Identity(IdentityId),
+}
+
+impl Grant {
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    nonce: String,
+    until_ms: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    grants: Vec<Grant>,
+    seen: Vec<Seen>,
+}
+
+/// What a request is judged by, besides what was promised before.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// This mirror.
+    pub own: EndpointKey,
+    /// Its person follows the requester, or is the requester.
+    pub is_followed: bool,
+    /// Its person blocks the requester.
+    pub is_blocked: bool,
+    /// Bytes that still fit on its disk.
+    pub room_bytes: u64,
+    /// Its clock, Unix milliseconds.
+    pub now_ms: u64,
+}
+
+impl State {
+    /// Whether the request may be looked at.
+    fn admit(&self, ask: &PinAsk, standing: &Standing, limits: &Limits) -> Result<(), PinRefusal> {
+        if ask.mirror != standing.own {
+            return Err(PinRefusal::OtherMirror);
+        }
+        match limits.accept {
+            _ if standing.is_blocked => return Err(PinRefusal::Nobody),
+            Accept::Nobody => return Err(PinRefusal::Nobody),
+            Accept::Followed if !standing.is_followed => return Err(PinRefusal::NotFollowed),
+            Accept::Followed | Accept::Anyone => {}
+        }
+        if ask.time_ms.abs_diff(standing.now_ms) > WINDOW_MS {
+            return Err(PinRefusal::Stale {
+                now_ms: standing.now_ms,
+            });
+        }
+        let nonce = HEXLOWER.encode(&ask.nonce);
+        if self.seen.iter().any(|seen| seen.nonce == nonce) {
+            return Err(PinRefusal::Replayed);
+        }
+        Ok(())
+    }
+
+    fn forget_over(&mut self, now_ms: u64) {
+        self.seen.retain(|seen| seen.until_ms > now_ms);
+        self.grants.retain(|grant| !grant.is_over(now_ms));
+    }
+
+    fn remember(&mut self, ask: &PinAsk) -> Result<(), PinRefusal> {
+        if self.seen.len() >= SEEN {
+            return Err(PinRefusal::Busy { after_s: 60 });
+        }
+        self.seen.push(Seen {
+            nonce: HEXLOWER.encode(&ask.nonce),
+            until_ms: ask.time_ms + WINDOW_MS + 1,
+        });
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        ask: &PinAsk,
+        standing: &Standing,
+        limits: &Limits,
+    ) -> Result<PinAnswer, PinRefusal> {
+        self.forget_over(standing.now_ms);
+        self.admit(ask, standing, limits)?;
+        let place = self
+            .grants
+            .iter()
+            .position(|grant| grant.identity == ask.identity && grant.target == ask.target);
+        let (scope, max_bytes, until_ms) = match ask.act {
+            PinAct::Unpin => {
+                let place = place.ok_or(PinRefusal::NotPinned)?;
+                self.remember(ask)?;
+                self.grants.remove(place);
+                let left_bytes = self.left(&ask.identity, limits);
+                return Ok(PinAnswer::Released { left_bytes });
+            }
+            PinAct::Pin {
+                media,
+                max_bytes,
+                until_ms,
+            } => (media, max_bytes, until_ms),
+        };
+        if until_ms.is_some_and(|until_ms| until_ms <= standing.now_ms) {
+            return Err(PinRefusal::Stale {
+                now_ms: standing.now_ms,
+            });
+        }
+        // What it had before is given back first: a renewal takes no more than a new request.
+        let before = place.map(|place| self.grants[place].clone());
+        let others = |grant: &&Grant| Some(*grant) != before.as_ref();
+        let sum = |of: &dyn Fn(&Grant) -> bool| {
+            let grants = self.grants.iter().filter(others).filter(|grant| of(grant));
+            grants.fold(0_u64, |sum, grant| sum.saturating_add(grant.max_bytes))
+        };
+        let own_bytes = limits.requester_bytes;
+        let own_bytes = own_bytes.saturating_sub(sum(&|grant| grant.identity == ask.identity));
+        let all_bytes = limits.total_bytes.saturating_sub(sum(&|_| true));
+        let had_bytes = before.as_ref().map_or(0, |before| before.max_bytes);
+        let room_bytes = standing.room_bytes.saturating_add(had_bytes);
+        let most = own_bytes
+            .min(all_bytes)
+            .min(room_bytes)
+            .min(limits.item_bytes);
+        let max_bytes = max_bytes.unwrap_or(most.max(1));
+        for (left_bytes, refusal) in [
+            (
+                limits.item_bytes,
+                PinRefusal::ItemTooLarge {
+                    limit_bytes: limits.item_bytes,
+                },
+            ),
+            (
+                own_bytes,
+                PinRefusal::RequesterFull {
+                    left_bytes: own_bytes,
+                },
+            ),
+            (
+                all_bytes,
+                PinRefusal::AllFull {
+                    left_bytes: all_bytes,
+                },
+            ),
+            (
+                room_bytes,
+                PinRefusal::NoRoom {
+                    left_bytes: room_bytes,
+                },
+            ),
+        ] {
+            if max_bytes > left_bytes {
+                return Err(refusal);
+            }
+        }
+        let of_requester = self
+            .grants
+            .iter()
+            .filter(|grant| grant.identity == ask.identity);
+        if place.is_none() && (self.grants.len() >= IN_ALL || of_requester.count() >= OF_REQUESTER)
+        {
+            return Err(PinRefusal::TooMany);
+        }
+        self.remember(ask)?;
+        let grant = Grant {
+            identity: ask.identity,
+            target: ask.target,
+            media: media(scope),
+            max_bytes,
+            since_ms: before
+                .as_ref()
+                .map_or(standing.now_ms, |before| before.since_ms),
+            until_ms,
+            joined: before.and_then(|before| before.joined),
+        };
+        match place {
+            Some(place) => self.grants[place] = grant,
+            None => self.grants.push(grant),
+        }
+        Ok(PinAnswer::Accepted {
+            max_bytes,
+            left_bytes: own_bytes - max_bytes,
+            until_ms,
+        })
+    }
+
+    fn left(&self, identity: &IdentityId, limits: &Limits) -> u64 {
+        let grants = self
+            .grants
+            .iter()
+            .filter(|grant| grant.identity == *identity);
+        let used = grants.fold(0_u64, |sum, grant| sum.saturating_add(grant.max_bytes));
+        limits.requester_bytes.saturating_sub(used)
+    }
+}
+
+/// The promises; every change is on disk when its call returns.
+#[derive(Debug)]
+pub struct PinRequests {
+    state: Kept<State>,
+}
+
+impl PinRequests {
+    /// Reads the list; empty at the first start.
+    ///
+    /// # Errors
+    /// When the file is damaged or can't be read.
+    pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
+        Kept::open(folder, FILE).map(|state| Self { state })
+    }
+
+    /// Whether a request may be looked at: cheap, before its proof is.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn admit(
+        &self,
+        ask: &PinAsk,
+        standing: &Standing,
+        limits: &Limits,
+    ) -> Result<(), PinRefusal> {
+        self.state.lock().admit(ask, standing, limits)
+    }
+
+    /// Decides about a request and notes what was promised.
+    ///
+    /// # Errors
+    /// When the list can't be written: then nothing was promised.
+    pub fn decide(
+        &self,
+        folder: &DataFolder,
+        ask: &PinAsk,
+        standing: &Standing,
+        limits: &Limits,
+    ) -> Result<PinAnswer, FolderError> {
+        let mut answer = PinAnswer::Refused(PinRefusal::Fault);
+        self.state.change(folder, |state| {
+            let decided = state.decide(ask, standing, limits);
+            answer = decided.unwrap_or_else(PinAnswer::Refused);
+        })?;
+        Ok(answer)
+    }
+
+    /// Notes what was followed for a promise.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn set_joined(
+        &self,
+        folder: &DataFolder,
+        identity: IdentityId,
+        target: PinTarget,
+        joined: Joined,
+    ) -> Result<(), FolderError> {
+        self.state.change(folder, |state| {
+            let of = |grant: &&mut Grant| grant.identity == identity && grant.target == target;
+            if let Some(grant) = state.grants.iter_mut().find(of) {
+                grant.joined = Some(joined);
+            }
+        })
+    }
+
+    /// Takes out, and gives, what is over.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn take_over(&self, folder: &DataFolder, now_ms: u64) -> Result<Vec<Grant>, FolderError> {
+        let is_over = |grant: &&Grant| grant.is_over(now_ms);
+        let over: Vec<Grant> = self.all().iter().filter(is_over).cloned().collect();
+        if !over.is_empty() {
+            self.state
+                .change(folder, |state| state.forget_over(now_ms))?;
+        }
+        Ok(over)
+    }
+
+    /// Takes out, and gives, every promise about a target: the node's person wants it no longer.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn drop_target(
+        &self,
+        folder: &DataFolder,
+        target: PinTarget,
+    ) -> Result<Vec<Grant>, FolderError> {
+        let mut dropped = self.all();
+        dropped.retain(|grant| grant.target == target);
+        if !dropped.is_empty() {
+            self.state.change(folder, |state| {
+                state.grants.retain(|grant| grant.target != target)
+            })?;
+        }
+        Ok(dropped)
+    }
+
+    /// All promises.
+    pub fn all(&self) -> Vec<Grant> {
+        self.state.lock().grants.clone()
+    }
+
+    /// Promises about a target.
+    pub fn of(&self, target: PinTarget) -> Vec<Grant> {
+        let mut all = self.all();
+        all.retain(|grant| grant.target == target);
+        all
+    }
+
+    /// What is followed for promises only.
+    pub fn joined(&self) -> BTreeSet<Joined> {
+        let state = self.state.lock();
+        state
+            .grants
+            .iter()
+            .filter_map(|grant| grant.joined)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
