@@ -1,6 +1,7 @@
 //! Sample data for the tests of the pages.
 
 use crate::data::*;
+use crate::swarm_fixture::ways;
 
 pub const NOW: u64 = 1_795_243_904_000;
 const MINUTE: u64 = 60_000;
@@ -307,7 +308,7 @@ pub fn status() -> Status {
             time_ms: NOW - (60 - i) * MINUTE,
             in_bytes: (i * 7919 % 97) * 40_000 * u64::from(i > 20),
             out_bytes: (i * 104_729 % 89) * 25_000,
-            ..TrafficSample::default()
+            ways: ways(i),
         })
         .collect();
     let peer = |name: &str, connected: bool| Peer {

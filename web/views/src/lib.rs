@@ -36,3 +36,7 @@ pub mod when;
 mod fixture;
 #[cfg(test)]
 mod pages_test;
+#[cfg(test)]
+mod swarm_fixture;
+#[cfg(test)]
+mod swarm_pages_test;

@@ -116,7 +116,9 @@ impl OperatorPage<'_> {
         self.challenges(&mut found);
         self.claims(&mut found);
         let warnings = self.status.warnings.iter();
-        found.extend(warnings.map(|text| say("warn", visible(text).into_owned())));
+        let problems = self.mirror.map_or(&[][..], |mirror| &mirror.problems);
+        let said = warnings.chain(problems);
+        found.extend(said.map(|text| say("warn", visible(text).into_owned())));
         let rank = |health: &Health| {
             ["bad", "warn", "ok"]
                 .iter()
@@ -145,12 +147,15 @@ impl OperatorPage<'_> {
             (0, _) => say("ok", "Nothing was promised to anybody.".to_owned()),
             (_, 0) => say(
                 "ok",
-                format!("All of {files} held, {}.", amount::bytes(mirror.held_bytes)),
+                format!(
+                    "All {files} are here: {}.",
+                    amount::bytes(mirror.held_bytes)
+                ),
             ),
             (_, missing) => say(
                 "warn",
                 format!(
-                    "{missing} of {files} not here: {} missing.",
+                    "{missing} of {files} are not here: {} missing.",
                     amount::bytes(mirror.missing_bytes)
                 ),
             ),
@@ -236,11 +241,11 @@ impl OperatorPage<'_> {
             .filter(|torrent| torrent.claim == Claim::False)
             .count();
         if lies > 0 {
-            let torrents = amount::count(lies as u64, "infohash", "infohashes");
-            found.push(say(
-                "warn",
-                format!("{torrents} of authors don't name their files."),
-            ));
+            let claims = match lies {
+                1 => "An author's infohash is not that of its file.".to_owned(),
+                lies => format!("{lies} infohashes of authors are not those of their files."),
+            };
+            found.push(say("warn", claims));
         }
     }
 }
@@ -260,7 +265,7 @@ impl MirrorRule {
         }
     }
 
-    /// Page of what matches, where it is one thing; it finds out what kind.
+    /// Page about what matches, where it is one thing.
     #[must_use]
     pub fn path(&self) -> Option<String> {
         let is_id = !["popular", "all"].contains(&self.what.as_str());

@@ -16,9 +16,9 @@ use crate::profile::ProfilePage;
 use crate::provenance::ProvenancePage;
 use crate::thread::ThreadPage;
 
-const HOSTILE: &str = "\"'><script>alert(1)</script>\u{202E}";
+pub const HOSTILE: &str = "\"'><script>alert(1)</script>\u{202E}";
 
-fn frame(signed_in: bool) -> Frame {
+pub fn frame(signed_in: bool) -> Frame {
     Frame {
         title: "Page".to_owned(),
         path: "/here?x=1".to_owned(),
@@ -38,16 +38,16 @@ fn frame(signed_in: bool) -> Frame {
     }
 }
 
-fn html(page: &impl Template) -> String {
+pub fn html(page: &impl Template) -> String {
     page.render().expect("pages render")
 }
 
-fn thread_page(thread: &Thread, signed_in: bool) -> String {
+pub fn thread_page(thread: &Thread, signed_in: bool) -> String {
     html(&ThreadPage::new(&frame(signed_in), thread, false))
 }
 
 /// Tags that are opened are closed, in order (void elements and SVG shapes aside).
-fn assert_balanced(html: &str) {
+pub fn assert_balanced(html: &str) {
     const VOID: [&str; 8] = [
         "meta", "link", "input", "img", "br", "hr", "track", "!doctype",
     ];
@@ -372,6 +372,7 @@ fn the_composer_keeps_what_was_typed() {
         "checked",
         "value=\"bafk\"",
         "value=\"what\"",
+        "value=\"swarm\" selected",
         "Not posted.",
         &format!("value=\"{chosen}\" selected"),
     ] {

@@ -3,8 +3,12 @@
 use askama::Template;
 
 use crate::amount;
-use crate::data::{MirrorStatus, Pin, PinAsked};
+use crate::data::{MirrorStatus, MissingBlob, Pin, PinAsked};
 use crate::frame::Frame;
+use crate::text::short_id;
+
+/// Missing files that the page lists; there may be many more.
+const MISSING: usize = 100;
 
 /// Promises: made, held, missing.
 #[derive(Debug, Template)]
@@ -23,6 +27,11 @@ pub struct PinsPage<'a> {
 impl PinsPage<'_> {
     fn ours(&self) -> Vec<&PinAsked> {
         self.asked.iter().filter(|one| one.is_ours).collect()
+    }
+
+    fn missing(&self) -> &[MissingBlob] {
+        let blobs = self.mirror.map_or(&[][..], |mirror| &mirror.missing_blobs);
+        blobs.get(..MISSING).unwrap_or(blobs)
     }
 
     fn theirs(&self) -> Vec<&PinAsked> {
@@ -89,6 +98,26 @@ impl Pin {
             n => format!("{} missing", amount::count(n, "file", "files")),
         };
         format!("{files}, {}", amount::bytes(bytes))
+    }
+}
+
+impl MissingBlob {
+    /// `rule 2`, or the shortened id of a pin.
+    #[must_use]
+    pub fn promised_by(&self) -> String {
+        match self.promise.starts_with("rule ") {
+            true => self.promise.clone(),
+            false => short_id(&self.promise),
+        }
+    }
+
+    /// Who has it, in words.
+    #[must_use]
+    pub fn holders(&self) -> String {
+        match self.held_by.len() as u64 {
+            0 => "nobody known".to_owned(),
+            holders => amount::count(holders, "other node", "other nodes"),
+        }
     }
 }
 
