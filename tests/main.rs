@@ -24,6 +24,7 @@ mod retrieve;
 mod scene;
 mod serving;
 mod tls;
+mod torrents;
 mod webdriver;
 
 #[test]

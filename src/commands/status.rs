@@ -65,6 +65,9 @@ fn describe(status: &Status, now_ms: u64) -> String {
         ),
         format!("topics    {}", status.topics),
     ];
+    if let Some(addr) = &status.torrent_addr {
+        lines.push(format!("torrents  peers reach this node at {addr}"));
+    }
     if let Some(skew_ms) = status.clock_skew_ms {
         lines.push(format!("clock     {skew_ms} ms off the peers' median"));
     }

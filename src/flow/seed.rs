@@ -3,13 +3,20 @@
 //! A blob may when its person said so, when its author said so in a post on a public board, or when
 //! as many nodes hold it as the configuration asks for. Not before is one packet sent about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use blocks::BlobSource;
 use gateway::node::NodeError;
 use model::{BlobId, Item};
-use tokio::time::timeout;
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
-use torrent::{InfoHash, swarm::Seed};
+use torrent::{
+    FileRole, Info, InfoHash,
+    swarm::{Seed, Swarm, SwarmEvent},
+};
 use views::data::{Claim, Publicity};
 
 use crate::{
@@ -32,12 +39,29 @@ async fn work(core: &Arc<Core>) {
     if core.torrents.swarm().is_none() {
         return std::future::pending().await;
     }
+    let mut events = core.torrents.swarm().map(Swarm::events);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        look_at_everything(core).await;
-        while timeout(LOOK, core.torrents.look.notified()).await.is_ok() {
-            for blob in core.torrents.take_asked() {
-                told(blob, consider(core, blob).await);
+        let event = async {
+            match &mut events {
+                Some(events) => events.recv().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            _ = looks.tick() => look_at_everything(core).await,
+            () = core.torrents.look.notified() => {
+                for blob in core.torrents.take_asked() {
+                    told(blob, consider(core, blob).await);
+                }
+            }
+            event = event => match event {
+                Ok(event) => withdrawn(core, event).await,
+                // Whatever was missed is found by the next look.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => events = None,
+            },
         }
     }
 }
@@ -109,11 +133,7 @@ pub async fn consider(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
 ///
 /// # Errors
 /// When the shelf can't be written.
-pub async fn shelve(
-    core: &Arc<Core>,
-    info: torrent::Info,
-    shelved: Shelved,
-) -> Result<(), NodeError> {
+pub async fn shelve(core: &Arc<Core>, info: Info, shelved: Shelved) -> Result<(), NodeError> {
     let infohash = info.infohash();
     let (put, stored) = (Arc::clone(core), shelved.clone());
     let work = move || put.torrents.shelf.put(&put.folder, &info, stored);
@@ -186,26 +206,15 @@ async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Resul
     if core.torrents.is_offered(&infohash) {
         return Ok(());
     }
-    let mut files = Vec::new();
-    for blob in &shelved.blobs {
-        match core.blobs.source(*blob).await {
-            Ok(blocks::BlobSource::File { path, .. }) => files.push(path),
-            Ok(blocks::BlobSource::Bytes(bytes)) => {
-                let put = core.torrents.shelf.small_file(&core.folder, blob, &bytes);
-                files.push(put.map_err(|error| NodeError::local("write a small file", error))?);
-            }
-            // Not all of it is here any more: other nodes have it, or nobody.
-            Err(_) => return take_back(core, infohash).await,
-        }
-    }
     let shelf = Arc::clone(core);
     let read = tokio::task::spawn_blocking(move || shelf.torrents.shelf.info(&infohash)).await;
     let Ok(Some(info)) = read else {
         return take_back(core, infohash).await;
     };
-    if info.files().len() != files.len() {
+    let Some(files) = files(core, &info, shelved).await? else {
+        // Not all of it is here any more: other nodes have it, or nobody.
         return take_back(core, infohash).await;
-    }
+    };
     let rarity = shelved.blobs.iter().map(|blob| holders(core, *blob)).min();
     let is_public = shelved.origin != Origin::Foreign;
     core.torrents.note_offered(infohash, true);
@@ -216,6 +225,48 @@ async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Resul
     });
     tracing::info!(%infohash, name = %shelved.name, "offered to swarms");
     Ok(())
+}
+
+/// Where the files of a torrent lie; none when not all of it is held.
+async fn files(
+    core: &Core,
+    info: &Info,
+    shelved: &Shelved,
+) -> Result<Option<Vec<PathBuf>>, NodeError> {
+    let mut blobs = shelved.blobs.iter();
+    let mut files = Vec::with_capacity(info.files().len());
+    for file in info.files() {
+        if file.role() != FileRole::Content {
+            files.push(PathBuf::new());
+            continue;
+        }
+        let Some(blob) = blobs.next() else {
+            return Ok(None);
+        };
+        match core.blobs.source(*blob).await {
+            Ok(BlobSource::File { path, .. }) => files.push(path),
+            Ok(BlobSource::Bytes(bytes)) => {
+                let put = core.torrents.shelf.small_file(&core.folder, blob, &bytes);
+                files.push(put.map_err(|error| NodeError::local("write a small file", error))?);
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(files))
+}
+
+/// The session gave a torrent up: what was wrong with its files is looked into.
+async fn withdrawn(core: &Arc<Core>, event: SwarmEvent) {
+    let SwarmEvent::Withdrawn { infohash, reason } = event;
+    tracing::warn!(%infohash, ?reason, "no longer seeded: its files are not what they were");
+    core.torrents.note_offered(infohash, false);
+    let shelved = core.torrents.shelf.get(&infohash);
+    for blob in shelved.iter().flat_map(|shelved| &shelved.blobs) {
+        // Opening it has the store compare it with what it was.
+        if let Err(error) = core.blobs.source(*blob).await {
+            tracing::warn!(%blob, %error, "a seeded file can't be read");
+        }
+    }
 }
 
 /// Stops seeding a torrent and forgets it; the bytes stay.

@@ -86,9 +86,28 @@ pub async fn status(core: &Arc<Core>, viewer: Viewer) -> Result<data::Status, No
         store: core.config.store.as_str().to_owned(),
         clock_skew_ms: *Core::lock(&core.clock_skew_ms),
         traffic: core.traffic.samples(),
-        caps: data::Caps::default(),
+        torrent_addr: core
+            .torrents
+            .swarm()
+            .filter(|_| owner)
+            .and_then(|swarm| Some(swarm.addr()?.to_string())),
+        caps: if owner {
+            caps(core)
+        } else {
+            data::Caps::default()
+        },
         warnings: if owner { warnings } else { Vec::new() },
     })
+}
+
+fn caps(core: &Core) -> data::Caps {
+    let caps = core.throttle.caps();
+    data::Caps {
+        max_out_bytes_per_s: caps.max_out_bytes_per_s,
+        max_in_bytes_per_s: caps.max_in_bytes_per_s,
+        max_month_bytes: caps.max_month_bytes,
+        month_bytes: core.throttle.month_bytes(),
+    }
 }
 
 /// How others reach this node, a space or a thread.

@@ -298,8 +298,11 @@ async fn remove(folder: &Path) {
 fn failed(error: SwarmError) -> NodeError {
     match error {
         SwarmError::Description { .. } => NodeError::NotVerified(reasons(&error)),
-        SwarmError::NoWay { .. } | SwarmError::Stalled { .. } => {
-            NodeError::Unavailable(format!("{error}; try again later, it goes on from there"))
+        SwarmError::NoWay { .. } => NodeError::NotFound(format!(
+            "{error}: name a peer with --peer, or let the node look for them"
+        )),
+        SwarmError::Stalled { .. } => {
+            NodeError::NotFound(format!("{error}; asked again, it goes on from there"))
         }
         SwarmError::Taken { .. } => NodeError::Conflict(error.to_string()),
         error => NodeError::local("download a torrent", error),
