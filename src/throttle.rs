@@ -19,6 +19,7 @@ use std::sync::{
 
 use n0_future::boxed::BoxFuture;
 use tokio_util::sync::CancellationToken;
+use views::data::{self, Ways};
 
 pub use flow::Metered;
 pub use govern::{Governed, OwnLimits};
@@ -33,6 +34,8 @@ use bucket::Size;
 use line::{Line, Turn};
 use month::Month;
 
+/// Lower rates make engines stand still: swarms ask for blocks of so many bytes (BEP 3).
+pub const LEAST_RATE_BYTES: u64 = 16 << 10;
 /// Where the month lies in the data folder.
 const MONTH_FILE: &str = "month.json";
 /// Bytes that are asked for at once under a cap.
@@ -203,6 +206,22 @@ impl Throttle {
                 received_bytes: count.received_bytes.load(Ordering::Relaxed),
             }
         })
+    }
+
+    /// The same by network.
+    pub fn ways(&self) -> Ways {
+        let moved = self.moved();
+        let way = |class: Class| moved[class as usize];
+        let shown = |moved: Moved| data::Traffic {
+            in_bytes: moved.received_bytes,
+            out_bytes: moved.sent_bytes,
+        };
+        Ways {
+            iroh: shown(way(Class::Iroh).and(way(Class::Sync))),
+            relay: shown(way(Class::Relay)),
+            http: shown(way(Class::Http)),
+            torrent: shown(way(Class::Torrent)),
+        }
     }
 
     /// Sent in this calendar month, bytes.

@@ -1,59 +1,40 @@
-//! Bytes to and from peers, sampled for the chart of the node page.
+//! Bytes by network, sampled for the chart of the node page.
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
 };
 
-use views::data::TrafficSample;
+use views::data::{self, TrafficSample, Ways};
 
 /// One sample every 5 s: ten minutes.
 const SAMPLES: usize = 120;
 
-/// Counters since the start, and the last minutes of them.
+/// The last minutes.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    in_bytes: AtomicU64,
-    out_bytes: AtomicU64,
     samples: Mutex<Samples>,
 }
 
 #[derive(Debug, Default)]
 struct Samples {
-    counted_in: u64,
-    counted_out: u64,
+    counted: Ways,
     list: VecDeque<TrafficSample>,
 }
 
 impl Traffic {
-    /// Sets the counters to what the endpoint has seen since the start.
-    pub fn set_totals(&self, in_bytes: u64, out_bytes: u64) {
-        self.in_bytes.store(in_bytes, Ordering::Relaxed);
-        self.out_bytes.store(out_bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes received and sent since the start.
-    pub fn totals(&self) -> (u64, u64) {
-        (
-            self.in_bytes.load(Ordering::Relaxed),
-            self.out_bytes.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Closes a sample.
-    pub fn sample(&self, time_ms: u64) {
-        let (total_in, total_out) = self.totals();
+    /// Closes a sample with what was moved since the start.
+    pub fn sample(&self, totals: Ways, time_ms: u64) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let ways = passed(totals, samples.counted);
+        samples.counted = totals;
+        let all = [ways.iroh, ways.relay, ways.http, ways.torrent];
         let sample = TrafficSample {
             time_ms,
-            in_bytes: total_in.saturating_sub(samples.counted_in),
-            out_bytes: total_out.saturating_sub(samples.counted_out),
-            ..TrafficSample::default()
+            in_bytes: all.iter().map(|way| way.in_bytes).sum(),
+            out_bytes: all.iter().map(|way| way.out_bytes).sum(),
+            ways,
         };
-        (samples.counted_in, samples.counted_out) = (total_in, total_out);
         if samples.list.len() == SAMPLES {
             samples.list.pop_front();
         }
@@ -67,6 +48,19 @@ impl Traffic {
     }
 }
 
+fn passed(totals: Ways, before: Ways) -> Ways {
+    let way = |now: data::Traffic, then: data::Traffic| data::Traffic {
+        in_bytes: now.in_bytes.saturating_sub(then.in_bytes),
+        out_bytes: now.out_bytes.saturating_sub(then.out_bytes),
+    };
+    Ways {
+        iroh: way(totals.iroh, before.iroh),
+        relay: way(totals.relay, before.relay),
+        http: way(totals.http, before.http),
+        torrent: way(totals.torrent, before.torrent),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,14 +68,24 @@ mod tests {
     #[test]
     fn samples_hold_differences_and_are_bounded() {
         let traffic = Traffic::default();
-        traffic.set_totals(100, 10);
-        traffic.sample(1);
-        traffic.set_totals(150, 10);
-        traffic.sample(2);
+        let totals = |iroh_in, http_out| Ways {
+            iroh: data::Traffic {
+                in_bytes: iroh_in,
+                out_bytes: 0,
+            },
+            http: data::Traffic {
+                in_bytes: 0,
+                out_bytes: http_out,
+            },
+            ..Ways::default()
+        };
+        traffic.sample(totals(100, 10), 1);
+        traffic.sample(totals(150, 17), 2);
         let samples = traffic.samples();
-        assert_eq!((samples[1].in_bytes, samples[1].out_bytes), (50, 0));
+        assert_eq!((samples[1].in_bytes, samples[1].out_bytes), (50, 7));
+        assert_eq!(samples[1].ways, totals(50, 7));
         for time_ms in 0..1_000 {
-            traffic.sample(time_ms);
+            traffic.sample(Ways::default(), time_ms);
         }
         assert_eq!(traffic.samples().len(), SAMPLES);
     }

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::now_ms, core::Core, data_folder::used_bytes, denylist, flow, follows::KnownPeer,
+    clock::now_ms, core::Core, denylist, flow, follows::KnownPeer,
 };
 
 const TICK: Duration = Duration::from_secs(1);
@@ -19,8 +19,8 @@ const SLEPT_MS: u64 = 15_000;
 const SAMPLE: u64 = 5;
 /// Ticks between looks at the files of the denylists.
 const DENYLISTS: u64 = 2;
-/// Ticks between measuring the data folder.
-const MEASURE: u64 = 20;
+/// Ticks between counting the blobs.
+const COUNT: u64 = 20;
 /// Ticks between looks at held-back entries and at holdings to renew.
 const RENEW: u64 = 10;
 /// Ticks between saving where peers are, and between upkeep of the blob store.
@@ -73,14 +73,14 @@ async fn heal(core: &Core, why: &str) {
 async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u64) {
     count_traffic(core, counted);
     if count.is_multiple_of(SAMPLE) {
-        core.traffic.sample(time_ms);
+        core.traffic.sample(core.throttle.ways(), time_ms);
         gauges(core).await;
     }
     if count.is_multiple_of(DENYLISTS) {
         denylist::honour::look(core).await;
     }
-    if count.is_multiple_of(MEASURE) {
-        measure(core).await;
+    if count.is_multiple_of(COUNT) {
+        count_blobs(core).await;
     }
     if count.is_multiple_of(RENEW) {
         flow::ingest::release_held(core).await;
@@ -96,11 +96,9 @@ async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u
 }
 
 fn count_traffic(core: &Core, counted: &mut (u64, u64)) {
-    let metrics = &core.network.endpoint.metrics().socket;
-    let received =
-        metrics.recv_data_ipv4.get() + metrics.recv_data_ipv6.get() + metrics.recv_data_relay.get();
-    let sent = metrics.send_ipv4.get() + metrics.send_ipv6.get() + metrics.send_relay.get();
-    core.traffic.set_totals(received, sent);
+    let ways = core.throttle.ways();
+    core.metrics.carried(&ways);
+    let (received, sent) = (ways.iroh.in_bytes, ways.iroh.out_bytes);
     core.metrics.add(
         NodeCounter::ReceivedBytes,
         received.saturating_sub(counted.0),
@@ -122,6 +120,8 @@ async fn gauges(core: &Arc<Core>) {
         core.metrics.set(NodeGauge::Entries, counts.entries);
         core.metrics.set(NodeGauge::Pending, counts.pending);
     }
+    core.metrics
+        .set(NodeGauge::MonthBytes, core.throttle.month_bytes());
     let usage = core.blobs.quota().usage();
     core.metrics.set(NodeGauge::BlobBytes, usage.store_bytes);
     core.metrics.set(NodeGauge::UsedBytes, usage.total_bytes());
@@ -153,16 +153,9 @@ async fn flush(core: &Arc<Core>, flushed: &mut Option<(database::Counts, databas
     }
 }
 
-/// Counts blobs, and accounts for what isn't the blob store's.
-async fn measure(core: &Arc<Core>) {
+async fn count_blobs(core: &Arc<Core>) {
     if let Ok(blobs) = core.blobs.list().await {
         core.metrics.set(NodeGauge::Blobs, blobs.len() as u64);
-    }
-    let (all, blobs) = (core.folder.path().to_owned(), core.folder.blobs());
-    let measured =
-        tokio::task::spawn_blocking(move || used_bytes(&all).saturating_sub(used_bytes(&blobs)));
-    if let Ok(other_bytes) = measured.await {
-        core.blobs.quota().set_other_bytes(other_bytes);
     }
 }
 

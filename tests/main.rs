@@ -6,6 +6,7 @@
 mod album;
 mod bad_input;
 mod browser;
+mod caps;
 mod capsule;
 mod car;
 mod catch_up;

@@ -15,6 +15,7 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::{Backend, Config};
+use crate::throttle::{ActiveHours, LEAST_RATE_BYTES};
 use crate::mirror;
 
 const FILE: &str = "config.toml";
@@ -310,6 +311,7 @@ impl Config {
         if self.torrent.max_live == 0 || self.torrent.max_peers == 0 {
             return refuse("torrent", "max_live and max_peers are at least 1");
         }
+        self.check_traffic()?;
         if !self.torrent.tcp && !self.torrent.utp {
             return refuse(
                 "torrent.tcp",
@@ -321,6 +323,43 @@ impl Config {
         }
         if !(16..=4096).contains(&self.media.thumb_pixels) {
             return refuse("media.thumb_pixels", "16 to 4096");
+        }
+        Ok(())
+    }
+
+    fn check_traffic(&self) -> Result<(), ConfigError> {
+        let (traffic, torrent) = (&self.traffic, &self.torrent);
+        let rates = [
+            ("traffic.max_out_bytes_per_s", traffic.max_out_bytes_per_s),
+            ("traffic.max_in_bytes_per_s", traffic.max_in_bytes_per_s),
+            ("torrent.max_upload_bytes_per_s", torrent.max_upload_bytes_per_s),
+            (
+                "torrent.max_download_bytes_per_s",
+                torrent.max_download_bytes_per_s,
+            ),
+            (
+                "torrent.torrent_upload_bytes_per_s",
+                torrent.torrent_upload_bytes_per_s,
+            ),
+            (
+                "torrent.torrent_download_bytes_per_s",
+                torrent.torrent_download_bytes_per_s,
+            ),
+        ];
+        for (key, rate) in rates {
+            if (1..LEAST_RATE_BYTES).contains(&rate) {
+                let reason =
+                    format!("at least {LEAST_RATE_BYTES} bytes a second, or 0 for no cap");
+                return Err(ConfigError::Value { key, reason });
+            }
+        }
+        if let Some(hours) = &torrent.active_hours
+            && let Err(error) = hours.parse::<ActiveHours>()
+        {
+            return Err(ConfigError::Value {
+                key: "torrent.active_hours",
+                reason: error.to_string(),
+            });
         }
         Ok(())
     }

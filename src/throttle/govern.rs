@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{ActiveHours, Class, Moved, Throttle, flow::acknowledged};
+use super::{ActiveHours, Class, LEAST_RATE_BYTES, Moved, Throttle, flow::acknowledged};
 use crate::clock;
 
 /// The engine is looked at this often.
@@ -14,8 +14,6 @@ const LOOK: Duration = Duration::from_millis(250);
 const STAYS: Duration = Duration::from_secs(2);
 /// Changes below one part in so many aren't told.
 const STEP: u64 = 10;
-/// Lower limits make engines stand still: they ask for blocks of 16 KiB.
-const LEAST_BYTES: u64 = 16 << 10;
 /// What packets and messages add to the payload of swarms, in parts of 1000: TCP segments and uTP
 /// packets, and the headers of blocks.
 const OVERHEAD: u64 = 50;
@@ -72,7 +70,7 @@ impl Demand {
         });
         let own = (self.own_bytes > 0).then_some(self.own_bytes);
         let share = of_cap.into_iter().chain(own).min()?;
-        Some(share.max(LEAST_BYTES))
+        Some(share.max(LEAST_RATE_BYTES))
     }
 }
 

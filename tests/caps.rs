@@ -1,0 +1,244 @@
+//! The caps on traffic, measured on the interface that leads out of the machine.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::node::{Node, Setup, eventually};
+use crate::scene::{ARRIVES, Scene, text};
+use anyhow::{Context, Result, ensure};
+
+const MIB: u64 = 1 << 20;
+/// Of the measured node: what it may send in a second.
+const CAP_BYTES: u64 = 4 * MIB;
+/// How long is measured.
+const MEASURED: Duration = Duration::from_secs(10);
+
+/// Two network namespaces, and a cable of 1500-byte packets between them. Needs root.
+struct Cable {
+    server: Child,
+    client: Child,
+}
+
+impl Cable {
+    const SERVER: &str = "10.78.0.1";
+
+    fn new() -> Result<Self> {
+        let cable = Self {
+            client: namespace()?,
+            server: namespace()?,
+        };
+        let there = cable.client.id();
+        // One segment a packet: the headers of each are counted.
+        let near = format!(
+            "ip link set lo up && ip link add out type veth peer name in netns {there} \
+             && ip link set out gso_max_segs 1 && ip addr add {}/24 dev out && ip link set out up",
+            Self::SERVER
+        );
+        let far = "ip link set lo up && ip link set in gso_max_segs 1 \
+                   && ip addr add 10.78.0.2/24 dev in && ip link set in up";
+        for (side, script) in [(&cable.server, near.as_str()), (&cable.client, far)] {
+            let status = enter(side, &["sh", "-c", script]).status()?;
+            ensure!(status.success(), "{script}: {status}");
+        }
+        Ok(cable)
+    }
+
+    /// The node that is measured; others reach it over the cable.
+    fn server(&self, scene: &Scene) -> Setup {
+        let listen = format!("{}:0", Self::SERVER);
+        inside(&self.server, scene.setup("server"))
+            .with_relays()
+            .args(["--http", &listen])
+    }
+
+    fn client(&self, scene: &Scene) -> Setup {
+        inside(&self.client, scene.setup("client"))
+            .with_relays()
+            .env("DATT_AUTO_FETCH_MAX_BYTES", "0")
+    }
+
+    /// Bytes that left over the cable.
+    fn sent(&self) -> Result<u64> {
+        let path = format!("/proc/{}/net/dev", self.server.id());
+        let table = fs::read_to_string(path)?;
+        let line = table
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix("out:"))
+            .with_context(|| format!("no interface in {table}"))?;
+        let sent = line
+            .split_whitespace()
+            .nth(8)
+            .context("a column of bytes")?;
+        Ok(sent.parse()?)
+    }
+
+    /// Asks for a path of the node on the other end, and keeps what is answered.
+    fn get(&self, node: &Node, path: &str, into: &Path) -> Result<Child> {
+        let authority = node.url.trim_start_matches("http://");
+        let (host, port) = authority.split_once(':').context("host and port")?;
+        let script = format!(
+            "exec 3<>/dev/tcp/{host}/{port} && \
+             printf 'GET {path} HTTP/1.1\\r\\nHost: {authority}\\r\\nConnection: close\\r\\n\\r\\n' >&3 \
+             && exec cat <&3 > '{}'",
+            into.display()
+        );
+        enter(&self.client, &["bash", "-c", &script])
+            .spawn()
+            .context("a download over HTTP")
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for side in [&mut self.server, &mut self.client] {
+            let _ = side.kill();
+            let _ = side.wait();
+        }
+    }
+}
+
+fn namespace() -> Result<Child> {
+    let mut child = Command::new("unshare")
+        .args(["--net", "sh", "-c", "echo ready && exec cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("unshare")?;
+    let mut ready = [0; 6];
+    let mut stdout = child.stdout.take().context("standard output is piped")?;
+    stdout
+        .read_exact(&mut ready)
+        .context("no network namespace; this test needs root")?;
+    Ok(child)
+}
+
+fn enter(side: &Child, args: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .args(["--net", "--target", &side.id().to_string()])
+        .args(args)
+        .stdin(Stdio::null());
+    command
+}
+
+fn inside(side: &Child, setup: Setup) -> Setup {
+    let pid = side.id().to_string();
+    setup.inside(["nsenter", "--net", "--target", &pid])
+}
+
+/// A thread with a file on the server, known to the client: the file's blob.
+fn shared(scene: &Scene, server: &Node, client: &Node, bytes: u64) -> Result<String> {
+    let film = scene.file("film.bin", usize::try_from(bytes)?)?;
+    let film = film.to_string_lossy();
+    let board = server.json(&["space", "create", "--title", "Films"])?;
+    let space = text(&board, "space")?;
+    let posted = server.json(&[
+        "post", "--space", &space, "--title", "Film", "--media", &film, "Look.",
+    ])?;
+    let thread = text(&posted, "id")?;
+    client.json(&["join", &text(&board, "ticket")?])?;
+    let seen = eventually("the thread on the other node", ARRIVES, || {
+        client.json(&["thread", &thread]).map(Some)
+    })?;
+    text(&seen["posts"][0]["media"][0], "blob")
+}
+
+#[test]
+fn what_is_sent_keeps_the_cap_on_the_interface() -> Result<()> {
+    let scene = Scene::new()?;
+    let cable = Cable::new()?;
+    let cap = CAP_BYTES.to_string();
+    let server = cable
+        .server(&scene)
+        .env("DATT_TRAFFIC_MAX_OUT_BYTES_PER_S", &cap)
+        .start()?;
+    let client = cable.client(&scene).start()?;
+    let blob = shared(&scene, &server, &client, 96 * MIB)?;
+
+    let before = cable.sent()?;
+    client.json(&["pin", &blob])?;
+    let mut downloads = Vec::new();
+    for number in 0..3 {
+        let into = scene.path(&format!("over-http-{number}"));
+        downloads.push((cable.get(&server, &format!("/blob/{blob}"), &into)?, into));
+    }
+    let (bytes, seconds) = measure(&cable, before)?;
+    let mut over_http = 0;
+    for (download, into) in &mut downloads {
+        download.kill()?;
+        download.wait()?;
+        over_http += fs::metadata(into)?.len();
+    }
+    let all = cable.sent()? - before;
+    let rate = bytes as f64 / seconds / CAP_BYTES as f64;
+    ensure!(rate <= 1.05, "{rate:.3} of the cap was sent");
+    ensure!(rate >= 0.8, "only {rate:.3} of the cap was used");
+    let of_http = over_http as f64 / all as f64;
+    ensure!(
+        (0.25..0.75).contains(&of_http),
+        "HTTP has {of_http:.2} of it, where two ways share"
+    );
+    Ok(())
+}
+
+/// Bytes and seconds, from a second after the first MiB has gone.
+fn measure(cable: &Cable, before: u64) -> Result<(u64, f64)> {
+    eventually("the transfers begin", ARRIVES, || {
+        Ok((cable.sent()? >= before + MIB).then_some(()))
+    })?;
+    thread::sleep(Duration::from_secs(1));
+    let (from, began) = (cable.sent()?, Instant::now());
+    thread::sleep(MEASURED);
+    let bytes = cable.sent()? - from;
+    Ok((bytes, began.elapsed().as_secs_f64()))
+}
+
+#[test]
+fn when_the_month_is_used_up_files_wait_for_the_next_and_pages_go_on() -> Result<()> {
+    let scene = Scene::new()?;
+    let cable = Cable::new()?;
+    let month = (24 * MIB).to_string();
+    let capped = |setup: Setup| setup.env("DATT_TRAFFIC_MAX_MONTH_BYTES", &month);
+    let server = capped(cable.server(&scene)).start()?;
+    let client = cable.client(&scene).start()?;
+    let blob = shared(&scene, &server, &client, 64 * MIB)?;
+    let path = format!("/blob/{blob}");
+
+    let whole = scene.path("whole");
+    cable.get(&server, &path, &whole)?.wait()?;
+    let got = fs::metadata(&whole)?.len();
+    ensure!(
+        (16 * MIB..24 * MIB).contains(&got),
+        "{got} bytes came before the month was over"
+    );
+    refused(&cable, &scene, &server, &path)?;
+    let page = scene.path("page");
+    cable.get(&server, "/", &page)?.wait()?;
+    let page = fs::read_to_string(page)?;
+    ensure!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let status = server.json(&["status"])?;
+    let warnings = status["warnings"].to_string();
+    ensure!(warnings.contains("max_month_bytes"), "{status}");
+
+    // Neither a stop nor a crash begins the month anew.
+    let again = capped(server.stop()?.0).start()?;
+    refused(&cable, &scene, &again, &path)?;
+    let again = capped(again.kill()?).start()?;
+    refused(&cable, &scene, &again, &path)?;
+    Ok(())
+}
+
+fn refused(cable: &Cable, scene: &Scene, node: &Node, path: &str) -> Result<()> {
+    let into = scene.path("refusal");
+    cable.get(node, path, &into)?.wait()?;
+    let answer = fs::read_to_string(into)?.to_lowercase();
+    ensure!(
+        answer.starts_with("http/1.1 503") && answer.contains("retry-after: "),
+        "{answer}"
+    );
+    Ok(())
+}
