@@ -363,20 +363,21 @@ pub fn read_running(path: &Path) -> Option<Running> {
     serde_json::from_slice(&fs::read(path.join("node.json")).ok()?).ok()
 }
 
-/// Bytes that everything under a folder takes on disk. Files that vanish meanwhile count nothing.
-pub fn used_bytes(path: &Path) -> u64 {
+/// Bytes that a folder, and everything under it that `counts`, takes on disk. Files that vanish
+/// meanwhile count nothing.
+pub fn used_bytes(path: &Path, counts: &dyn Fn(&Path) -> bool) -> u64 {
     const SECTOR_BYTES: u64 = 512;
+    let own = fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * SECTOR_BYTES);
     let Ok(entries) = fs::read_dir(path) else {
-        return 0;
+        return own;
     };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => used_bytes(&entry.path()),
-            Ok(meta) => meta.blocks() * SECTOR_BYTES,
-            Err(_) => 0,
-        })
-        .sum()
+    let counted = entries.flatten().filter(|entry| counts(&entry.path()));
+    let below = counted.map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => used_bytes(&entry.path(), counts),
+        Ok(meta) => meta.blocks() * SECTOR_BYTES,
+        Err(_) => 0,
+    });
+    own.saturating_add(below.sum())
 }
 
 fn check_format(path: &Path) -> Result<(), FolderError> {

@@ -21,6 +21,7 @@ pub mod pins;
 pub mod port;
 pub mod publicity;
 pub mod replica;
+pub mod room;
 pub mod service;
 pub mod sources;
 pub mod storage;

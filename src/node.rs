@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use blocks::{Blobs, BlobsOptions, Fetcher, Provider, ProviderLimits, ProviderService, Quota};
+use blocks::{Blobs, BlobsOptions, Fetcher, OutboardLimits, OutboardProtocol, Provider, ProviderLimits, ProviderService};
 use database::Database;
 use gateway::{gate::Gate, metrics::Metrics};
 use gossip::net::{Driver, Handle, Options, SyncProtocol};
@@ -49,11 +49,12 @@ use crate::{
     pins::Pins,
     port::{self, CertificateError, Counting, ListenError},
     replica::Ledger,
+    room,
     service::Service,
     sources::Sources,
     storage::{self, StorageError},
     throttle::{self, Throttle},
-    torrents::{Torrents, TorrentsError},
+    torrents::{self, Torrents, TorrentsError},
     traffic::Traffic,
     upkeep,
     wants::Wants,
@@ -316,15 +317,20 @@ impl Background {
         self.part("follow", flow::follow::run(Arc::clone(core), cancel()));
         self.part("fetch", flow::fetch::run(Arc::clone(core), cancel()));
         self.part("seeding", flow::seed::run(Arc::clone(core), cancel()));
+        self.part(
+            "swarm limits",
+            torrents::governed::run(Arc::clone(core), cancel()),
+        );
         self.part("naming", flow::name::run(Arc::clone(core), cancel()));
         self.part("mirror", mirror::evaluate::run(Arc::clone(core), cancel()));
-        self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
-        self.part("throttle", throttle::run(Arc::clone(core), cancel()));
+        self.part("room", room::run(Arc::clone(core), cancel()));
         self.part("audit", mirror::audit::run(Arc::clone(core), cancel()));
         self.part(
             "promises",
             mirror::request::keep::run(Arc::clone(core), cancel()),
         );
+        self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
+        self.part("throttle", throttle::run(Arc::clone(core), cancel()));
     }
 
     /// Runs one part, and notices when it ends by itself: a panic in one part must not leave half
@@ -418,13 +424,8 @@ async fn open_blobs(
     folder: &DataFolder,
     denied: BTreeSet<BlobId>,
 ) -> Result<Blobs, blocks::StoreError> {
-    let quota = Quota::new(
-        folder.path(),
-        config.storage.max_bytes,
-        blocks::DEFAULT_MIN_FREE_BYTES,
-    );
     let options = BlobsOptions {
-        quota,
+        quota: room::quota(folder, config.storage.max_bytes),
         denied,
         cache_max_bytes: config.storage.max_bytes / 2,
         pieces_min_bytes: config.torrent.min_bytes,
@@ -472,16 +473,25 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let may_have = move |blob, _| gate.check_blob(blob).is_none() && publicity.is_for_peers(&blob);
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
     let limits = ProviderLimits::default();
-    let (serving, provider_service, provider) = if throttle.is_capped() {
-        Provider::throttled(&blobs, may_have, limits, Arc::new(throttle.clone()))
+    let outboards = OutboardLimits::default();
+    let (outboards, (serving, provider_service, provider)) = if throttle.is_capped() {
+        let capped = || Arc::new(throttle.clone());
+        (
+            OutboardProtocol::throttled(&blobs, may_have.clone(), outboards, capped()),
+            Provider::throttled(&blobs, may_have, limits, capped()),
+        )
     } else {
-        Provider::new(&blobs, may_have, limits)
+        (
+            OutboardProtocol::new(&blobs, may_have.clone(), outboards),
+            Provider::new(&blobs, may_have, limits),
+        )
     };
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
     let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
     let mirrors = MirrorProtocol::default();
     let router = Router::builder(network.endpoint.clone())
         .accept(blocks::ALPN, serving)
+        .accept(blocks::OUTBOARD_ALPN, outboards)
         .accept(iroh_gossip::ALPN, gossip)
         .accept(gossip::net::ALPN, sync)
         .accept(mirror::exchange::ALPN, mirrors.clone())

@@ -15,7 +15,7 @@ use gossip::{
 };
 use model::{EndpointKey, Entry, EntryId, Holding, IdentityId, SpaceId, Verified};
 
-use crate::{clock::now_ms, core::Core, flow, pins::Target};
+use crate::{clock::now_ms, core::Core, flow, pins::Target, room};
 
 /// Entries of a thread that are looked at for missing payloads.
 const PAYLOAD_LOOK: usize = 2_000;
@@ -317,7 +317,7 @@ impl Replica for Ledger {
         channel: Channel,
         packets: Vec<Packet>,
     ) -> Result<Vec<Outcome>, ReplicaError> {
-        if self.core().is_some_and(|core| is_full(&core)) {
+        if self.core().is_some_and(|core| !has_room(&core, &packets)) {
             return Ok(vec![Outcome::Refused; packets.len()]);
         }
         let packets: Vec<_> = packets
@@ -404,9 +404,17 @@ fn withheld(
 }
 
 /// Peers fill the data folder up to the operator's limit and no further.
-fn is_full(core: &Core) -> bool {
-    let usage = core.blobs.quota().usage();
-    usage.total_bytes() >= usage.max_bytes
+fn has_room(core: &Core, packets: &[Packet]) -> bool {
+    let bytes_of = |packet: &Packet| {
+        let content = match &packet.content {
+            Content::Held(bytes) => bytes.len(),
+            Content::Withheld => 0,
+        };
+        (packet.entry.len() + content) as u64
+    };
+    let bytes = packets.iter().map(bytes_of).sum();
+    let quota = core.blobs.quota();
+    quota.expect_other(room::of_entries(bytes)).is_ok()
 }
 
 /// The thread that a statement is about: that of the first post it names.

@@ -139,9 +139,9 @@ impl Files {
         self.dir.join("ballast")
     }
 
-    /// Bytes on disk of everything in the folder. Sparse files count what they really take.
+    /// Bytes on disk of the folder and everything in it. Sparse files count what they really take.
     pub(crate) fn measure(&self) -> io::Result<u64> {
-        let mut total = 0;
+        let mut total = std::fs::metadata(&self.dir)?.blocks() * BLOCK_BYTES;
         let mut folders = vec![self.dir.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder)? {
@@ -149,10 +149,9 @@ impl Files {
                 let Ok(metadata) = entry.metadata() else {
                     continue; // deleted meanwhile
                 };
+                total += metadata.blocks() * BLOCK_BYTES;
                 if metadata.is_dir() {
                     folders.push(entry.path());
-                } else {
-                    total += metadata.blocks() * BLOCK_BYTES;
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod failure;
 mod get;
 mod identity;
 mod import;
+mod mirror;
 mod outcome;
 mod pins;
 mod post;
@@ -78,12 +79,15 @@ enum Command {
     Export(export::ExportArgs),
     /// Take in what a CAR holds, verified
     Import(import::ImportArgs),
-    /// Keep a thread, space or blob
+    /// Keep a thread, space, identity or blob
     Pin(pins::PinArgs),
     /// Stop keeping it
     Unpin(pins::UnpinArgs),
     /// What is pinned
     Pins,
+    /// What is mirrored, and who else mirrors
+    #[command(subcommand)]
+    Mirror(mirror::MirrorCommand),
     /// Peers, topics, pins, bytes
     Status,
     /// Check everything held again: signatures, hashes, indexes
@@ -136,6 +140,7 @@ impl Cli {
             Command::Pin(args) => pins::pin(&Client::of_folder(&data)?, &args).await,
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,
             Command::Pins => pins::list(&Client::of_folder(&data)?).await,
+            Command::Mirror(command) => mirror::run(&Client::of_folder(&data)?, command).await,
             Command::Status => status::run(&Client::of_folder(&data)?).await,
             Command::Verify => verify::run(&Client::of_folder(&data)?).await,
             Command::Identity(command) => identity::run(&Client::of_folder(&data)?, command).await,

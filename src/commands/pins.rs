@@ -10,7 +10,7 @@ use super::{
     client::{Client, NOTHING, escape},
     failure::CommandError,
     outcome::Outcome,
-    words::{ago, size},
+    words::{ago, short, size},
 };
 use crate::clock::now_ms;
 use crate::config::parse_size;
@@ -19,7 +19,7 @@ const ROUTE: &str = "/api/v1/pins";
 
 #[derive(Debug, Args)]
 pub(super) struct PinArgs {
-    /// Thread, space or blob
+    /// Thread, space, identity or blob
     cid: String,
     /// Which media to keep
     #[arg(long, value_enum, default_value = "all")]
@@ -41,7 +41,7 @@ enum MediaWord {
 
 #[derive(Debug, Args)]
 pub(super) struct UnpinArgs {
-    /// Thread, space or blob
+    /// Thread, space, identity or blob
     cid: String,
 }
 
@@ -88,13 +88,25 @@ fn describe(pin: &Pin, now_ms: u64) -> String {
         .max_bytes
         .map(|bytes| format!(", at most {}", size(bytes)))
         .unwrap_or_default();
+    let missing = match pin.missing {
+        0 => String::new(),
+        count => {
+            let since_ms = pin.missing_since_ms.unwrap_or(pin.since_ms);
+            format!(", {count} blobs missing since {}", ago(since_ms, now_ms))
+        }
+    };
+    let asked_by = pin
+        .asked_by
+        .as_deref()
+        .map_or_else(String::new, |who| format!(", asked for by {}", short(who)));
     format!(
-        "{}  {}, media {}{limit}, {} of {} held, since {}",
+        "{}  {}, media {}{limit}, {} of {} held, {} promised{missing}, since {}{asked_by}",
         pin.id,
         pin.kind,
         pin.media,
         size(pin.held_bytes),
         size(pin.total_bytes),
+        size(pin.promised_bytes),
         ago(pin.since_ms, now_ms),
     )
 }

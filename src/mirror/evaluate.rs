@@ -249,12 +249,14 @@ impl Evaluation {
     ) -> Vec<Candidate> {
         let book = Core::lock(&core.holdings);
         let own = core.network.id();
+        // Who didn't deliver when challenged counts for nobody's copy.
+        let failing = core.audits.failing();
         let candidate = |(blob, found): (&BlobId, &Found)| {
             let mut others = book.held_by(Item::Blob(*blob), time_ms);
             for post in &found.posts {
                 others.extend(book.held_by(Item::Post(*post), time_ms));
             }
-            others.remove(&own);
+            others.retain(|other| *other != own && !failing.contains(other));
             let known = Known {
                 held_bytes: self.held.get(blob).copied(),
                 is_pinned: store.is_pinned(*blob),

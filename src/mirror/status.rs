@@ -178,7 +178,7 @@ async fn quota(core: &Core, report: &Report) -> Result<data::MirrorQuota, NodeEr
     let measured = tokio::task::spawn_blocking(move || {
         let disk_free_bytes = rustix::fs::statvfs(&folder)
             .map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        (disk_free_bytes, used_bytes(&store))
+        (disk_free_bytes, used_bytes(&store, &|_| true))
     });
     let (disk_free_bytes, entries_bytes) = measured
         .await
