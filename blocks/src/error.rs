@@ -48,6 +48,26 @@ impl StoreError {
         matches!(self, Self::Stopped)
     }
 
+    /// The same fault, for another one whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        let same = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
+        match self {
+            Self::DiskFull { act, source } => Self::DiskFull {
+                act,
+                source: same(source),
+            },
+            Self::Failed { act, source } => Self::Failed {
+                act,
+                source: same(source),
+            },
+            Self::Open { dir, source } => Self::Open {
+                dir: dir.clone(),
+                source: source.to_string().into(),
+            },
+            Self::Stopped => Self::Stopped,
+        }
+    }
+
     pub(crate) fn new(act: &'static str, source: io::Error) -> Self {
         if is_disk_full(&source) {
             Self::DiskFull { act, source }

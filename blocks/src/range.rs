@@ -19,6 +19,7 @@ pub(crate) fn groups(range: &Range<u64>) -> ChunkRanges {
 }
 
 /// The chunk that proves a blob's size.
+#[cfg(test)]
 pub(crate) fn last_chunk() -> ChunkRanges {
     ChunkRanges::from(ChunkNum(u64::MAX)..)
 }

@@ -239,9 +239,10 @@ pub async fn look_at_watched(core: &Arc<Core>) {
 /// Remembers liars; bad luck is forgotten.
 pub fn note_faults(core: &Core, faults: &[PeerReport]) {
     for report in faults.iter().filter(|report| report.fault.is_lie()) {
-        let peer = EndpointKey::from_bytes(*report.peer.as_bytes());
-        tracing::warn!(peer = %peer.short(), fault = %report.fault, "a peer sent wrong bytes");
-        Core::lock(&core.holdings).forget(peer);
+        tracing::warn!(source = %report.source, fault = %report.fault, "a source sent wrong bytes");
+        if let Some(peer) = report.peer {
+            Core::lock(&core.holdings).forget(EndpointKey::from_bytes(*peer.as_bytes()));
+        }
         core.metrics.add(gateway::metrics::NodeCounter::Liars, 1);
     }
 }

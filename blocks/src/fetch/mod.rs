@@ -4,14 +4,14 @@
 //! is never asked for again, so a fetch goes on where it was interrupted, in this process or an
 //! earlier one.
 
-mod flight;
 mod lane;
 mod peer;
-#[allow(dead_code, reason = "fetches do not use it yet")]
 mod plan;
-mod segment;
-#[allow(dead_code, reason = "fetches do not use it yet")]
+mod pull;
+mod raw;
 mod shares;
+mod sink;
+mod sizes;
 mod source;
 mod stream;
 mod transfer;
@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use iroh::{Endpoint, EndpointAddr, EndpointId};
+use iroh::{Endpoint, EndpointId};
 use model::BlobId;
 use thiserror::Error;
 
@@ -69,13 +69,15 @@ impl Default for FetchOptions {
     }
 }
 
-/// What a peer did wrong during a fetch. Lies are to be remembered, the rest is bad luck.
-#[derive(Debug)]
+/// What a source did wrong during a fetch. Lies are to be remembered, the rest is bad luck.
+#[derive(Clone, Debug)]
 pub struct PeerReport {
     /// Who.
-    pub peer: EndpointId,
+    pub source: SourceLabel,
+    /// The provider, if the source is one.
+    pub peer: Option<EndpointId>,
     /// What.
-    pub fault: PeerFault,
+    pub fault: Arc<PeerFault>,
 }
 
 /// A fetch that succeeded.
@@ -85,7 +87,7 @@ pub struct Fetched {
     pub size_bytes: u64,
     /// Bytes that came over the network now.
     pub fetched_bytes: u64,
-    /// Peers that failed before one delivered.
+    /// Sources that failed meanwhile.
     pub faults: Vec<PeerReport>,
 }
 
@@ -150,7 +152,10 @@ fn summary(faults: &[PeerReport]) -> String {
     }
     let each: Vec<String> = faults
         .iter()
-        .map(|report| format!("{} {}", report.peer.fmt_short(), report.fault))
+        .map(|report| match report.peer {
+            Some(peer) => format!("{} {}", peer.fmt_short(), report.fault),
+            None => format!("{} {}", report.source, report.fault),
+        })
         .collect();
     each.join("; ")
 }
@@ -164,7 +169,8 @@ struct Inner {
     blobs: Blobs,
     peers: peer::Peers,
     lanes: lane::Lanes,
-    flights: flight::Flights,
+    pulls: pull::Pulls,
+    sizes: sizes::Sizes,
     shares: shares::Shares,
     finder: Found,
     started: tokio::time::Instant,
@@ -187,7 +193,8 @@ impl Fetcher {
             blobs,
             peers: peer::Peers::new(endpoint),
             lanes: lane::Lanes::default(),
-            flights: flight::Flights::default(),
+            pulls: pull::Pulls::default(),
+            sizes: sizes::Sizes::default(),
             shares: shares::Shares::default(),
             finder: Found::default(),
             started: tokio::time::Instant::now(),
@@ -218,40 +225,10 @@ impl Fetcher {
     }
 }
 
-/// The providers of one fetch, each asked at most once after it failed.
-#[derive(Debug)]
-pub(crate) struct Providers {
-    left: std::collections::VecDeque<EndpointAddr>,
-    faults: Vec<PeerReport>,
-}
-
-impl Providers {
-    fn new(providers: impl IntoIterator<Item = EndpointAddr>) -> Self {
-        Self {
-            left: providers.into_iter().take(PROVIDERS).collect(),
-            faults: Vec::new(),
-        }
-    }
-
-    fn current(&self) -> Option<&EndpointAddr> {
-        self.left.front()
-    }
-
-    /// The current one failed.
-    fn give_up(&mut self, fault: PeerFault) {
-        if let Some(addr) = self.left.pop_front() {
-            tracing::debug!(target: "blocks::fetch", peer = %addr.id.fmt_short(), %fault);
-            self.faults.push(PeerReport {
-                peer: addr.id,
-                fault,
-            });
-        }
-    }
-
-    fn exhausted(&mut self, blob: BlobId) -> FetchError {
-        FetchError::NoPeer {
-            blob,
-            faults: std::mem::take(&mut self.faults),
-        }
+impl Inner {
+    fn finder(&self) -> Option<Arc<dyn Finder>> {
+        // As above.
+        let found = self.finder.0.read().unwrap_or_else(PoisonError::into_inner);
+        found.clone()
     }
 }

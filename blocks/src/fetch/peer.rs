@@ -133,11 +133,7 @@ impl Peers {
         if let Some(connection) = self.known(addr.id) {
             return Ok(connection);
         }
-        let connecting = self.endpoint.connect(addr.clone(), crate::ALPN);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .map_err(|_| PeerFault::Unreachable(None))?
-            .map_err(|error| PeerFault::Unreachable(Some(Box::new(error))))?;
+        let connection = self.open(addr, crate::ALPN).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= CONNECTIONS {
             // Dropping a handle closes nothing that a transfer still uses.
@@ -145,6 +141,19 @@ impl Peers {
         }
         open.insert(addr.id, connection.clone());
         Ok(connection)
+    }
+
+    /// A new connection for any protocol, kept by nobody.
+    pub(super) async fn open(
+        &self,
+        addr: &EndpointAddr,
+        alpn: &[u8],
+    ) -> Result<Connection, PeerFault> {
+        let connecting = self.endpoint.connect(addr.clone(), alpn);
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .map_err(|_| PeerFault::Unreachable(None))?
+            .map_err(|error| PeerFault::Unreachable(Some(Box::new(error))))
     }
 
     /// Closes the connection to a peer that lied or stalled.

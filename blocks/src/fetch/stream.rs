@@ -1,5 +1,5 @@
-//! Reading a blob that isn't held yet: what is held comes from the store, what is missing from
-//! peers, beginning with the group that is needed first. Everything fetched is stored too.
+//! Reading a blob that isn't held yet: what is held comes from the store, what is missing from its
+//! sources, beginning with the group that is needed first. Everything fetched is stored too.
 
 use std::{
     fs::File,
@@ -8,42 +8,38 @@ use std::{
     path::PathBuf,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bao_tree::io::Leaf;
 use bytes::{Bytes, BytesMut};
 use iroh::EndpointAddr;
 use iroh_blobs::api::TempTag;
 use model::BlobId;
-use n0_future::Stream;
-use tokio::sync::mpsc;
+use n0_future::{Stream, stream};
+use tokio::time::timeout;
 
 use super::{
-    FetchError, FetchOptions, Fetcher, Inner, Providers,
-    peer::PeerFault,
-    segment::first_gap,
-    transfer::{Sized, Tap, prove_size, transfer},
-    whole::Attempt,
+    FetchError, FetchOptions, Fetcher,
+    plan::{Groups, Spans},
+    pull::{Pulling, groups_of},
+    transfer::Sized,
 };
-use crate::{
-    BlobSource, BlobStatus, Keep, ReadError, StoreError,
-    quota::stored_bytes,
-    range::{bytes_in, held_from, last_chunk},
-};
+use crate::{BlobSource, BlobStatus, GROUP_BYTES, ReadError, StoreError, range::held_from};
 
-/// Bytes asked for at once: read ahead of whoever watches, and lost at most when he leaves.
-const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
-/// Pieces between the network and the reader: a whole window, so that a paused reader holds up no lane.
-const PIECES: usize = 130;
+/// What is fetched ahead of a reader that has only begun, bytes.
+const FIRST_WINDOW: u64 = 512 * 1024;
+/// What is fetched ahead of a reader that goes on and on, bytes.
+const MAX_WINDOW: u64 = 8 * 1024 * 1024;
 /// Read from a file at once, bytes.
 const READ_BYTES: u64 = 256 * 1024;
+/// How often the store is looked at, while it writes what has come.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Verified bytes of a range, as they become available.
 pub struct VerifiedStream {
     size_bytes: u64,
     range: Range<u64>,
-    rx: mpsc::Receiver<Result<Bytes, FetchError>>,
-    driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pieces: stream::Boxed<Result<Bytes, FetchError>>,
 }
 
 impl std::fmt::Debug for VerifiedStream {
@@ -71,19 +67,13 @@ impl Stream for VerifiedStream {
     type Item = Result<Bytes, FetchError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // The driver first: it is what fills the channel, and it reads ahead while polled.
-        if let Some(driver) = &mut self.driver
-            && driver.as_mut().poll(cx).is_ready()
-        {
-            self.driver = None;
-        }
-        self.rx.poll_recv(cx)
+        self.pieces.as_mut().poll_next(cx)
     }
 }
 
 impl Fetcher {
     /// Reads a range of a blob (`options.range`, or everything), fetching what is missing. The
-    /// stream ends early after an error.
+    /// stream ends early after an error. It is fetched ahead while nobody reads, up to a bound.
     ///
     /// # Errors
     /// When nobody can prove the size, or the range lies outside.
@@ -98,9 +88,14 @@ impl Fetcher {
             return Err(FetchError::Denied(blob));
         }
         let guard = blobs.guard(blob).await?;
-        let mut providers = Providers::new(providers);
-        let what = self.size(blob, &mut providers, &options).await?;
-        let size_bytes = what.size_bytes;
+        let held = blobs.held(blob).await?;
+        let (size_bytes, pulling, providers) = match held.validated_size() {
+            Some(size_bytes) => (size_bytes, None, providers.into_iter().collect()),
+            None => {
+                let pulling = self.0.pulls.join(&self.0, blob, providers, &options);
+                (pulling.size().await?.size_bytes, Some(pulling), Vec::new())
+            }
+        };
         let range = options.range.clone().unwrap_or(0..size_bytes);
         if range.start > range.end || (range.start >= size_bytes && !range.is_empty()) {
             return Err(FetchError::Range {
@@ -110,243 +105,196 @@ impl Fetcher {
             });
         }
         let range = range.start..range.end.min(size_bytes);
-        let (tx, rx) = mpsc::channel(PIECES);
         let reader = Reader {
             fetcher: self.clone(),
-            what,
+            what: Sized { blob, size_bytes },
             options,
             providers,
+            pulling,
             at: range.start,
             end: range.end,
-            tx,
-            fetched: false,
+            begin: range.start,
+            ahead: 0..0,
+            held_until: range.start,
             guard: Some(guard),
         };
+        let pieces = stream::unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
+            match reader.next().await {
+                Ok(Some(piece)) => Some((Ok(piece), Some(reader))),
+                Ok(None) => {
+                    reader.end().await;
+                    None
+                }
+                Err(error) => {
+                    let (fetcher, blob) = (reader.fetcher.clone(), reader.what.blob);
+                    reader.end().await;
+                    Some((Err(fetcher.give_room_back(blob, error).await), None))
+                }
+            }
+        });
         Ok(VerifiedStream {
             size_bytes,
             range,
-            rx,
-            driver: Some(Box::pin(reader.run())),
+            pieces: Box::pin(pieces),
         })
-    }
-
-    /// The proven size, from the store or the first provider that proves it.
-    async fn size(
-        &self,
-        blob: BlobId,
-        providers: &mut Providers,
-        options: &FetchOptions,
-    ) -> Result<Sized, FetchError> {
-        let held = self.0.blobs.held(blob).await?;
-        if let Some(size_bytes) = held.validated_size() {
-            return Ok(Sized { blob, size_bytes });
-        }
-        while let Some(addr) = providers.current() {
-            let proof = match self.0.peers.connect(addr).await {
-                Ok(connection) => prove_size(&connection, blob, options.stall).await,
-                Err(fault) => Err(fault),
-            };
-            match proof {
-                Ok(what) => return Ok(what),
-                Err(fault) => {
-                    self.drop_if_bad(addr, &fault);
-                    providers.give_up(fault);
-                }
-            }
-        }
-        Err(providers.exhausted(blob))
-    }
-
-    fn drop_if_bad(&self, addr: &EndpointAddr, fault: &PeerFault) {
-        if matches!(fault, PeerFault::Lied(_) | PeerFault::Stalled(_)) {
-            self.0.peers.drop_peer(addr.id);
-        }
     }
 }
 
-/// What drives a stream.
+/// Where a reader is.
 struct Reader {
     fetcher: Fetcher,
     what: Sized,
     options: FetchOptions,
-    providers: Providers,
+    providers: Vec<EndpointAddr>,
+    /// A part in the pull, from the first byte on that isn't held.
+    pulling: Option<Pulling>,
+    begin: u64,
     at: u64,
     end: u64,
-    tx: mpsc::Sender<Result<Bytes, FetchError>>,
-    fetched: bool,
+    /// What was last asked for.
+    ahead: Groups,
+    /// The store has everything from `at` up to there.
+    held_until: u64,
     guard: Option<TempTag>,
 }
 
 impl Reader {
-    async fn run(mut self) {
-        let read = self.read().await;
-        let blob = self.what.blob;
-        if self.fetched
-            && let Err(error) = self.note_fetched().await
-        {
-            tracing::warn!(target: "blocks::fetch", %error, "a finished read was not noted");
-        }
-        self.guard = None;
-        if let Err(error) = read {
-            let error = self.fetcher.give_room_back(blob, error).await;
-            // Nobody to tell when the reader has gone.
-            self.tx.send(Err(error)).await.ok();
-        }
-    }
-
-    /// A blob that became complete is kept for the reason given.
-    async fn note_fetched(&self) -> Result<(), FetchError> {
-        let (fetcher, blob) = (&self.fetcher, self.what.blob);
-        if let BlobStatus::Complete { .. } = fetcher.0.blobs.status(blob).await? {
-            fetcher.0.blobs.keep(blob, &self.options.keep).await?;
-        }
-        fetcher.finish(blob).await
-    }
-
-    async fn read(&mut self) -> Result<(), FetchError> {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         while self.at < self.end {
-            let blob = self.what.blob;
-            let held = self.fetcher.0.blobs.held_chunks(blob).await?;
-            let here = held_from(&held, self.at, self.end);
-            let goes_on = if here > 0 {
-                self.send_held(self.at + here).await?
-            } else {
-                self.send_fetched().await?
-            };
-            if !goes_on {
-                return Ok(());
+            if let Some(piece) = self.piece()? {
+                self.look_ahead().await?;
+                return Ok(Some(piece));
             }
+            if self.held_until <= self.at {
+                let held = self.fetcher.0.blobs.held_chunks(self.what.blob).await?;
+                self.held_until = self.at + held_from(&held, self.at, self.end);
+            }
+            if self.held_until > self.at {
+                let bytes = self.read_held().await?;
+                self.look_ahead().await?;
+                return Ok(Some(bytes));
+            }
+            self.wait().await?;
+        }
+        Ok(None)
+    }
+
+    /// What came a moment ago, if it is what is read next.
+    fn piece(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let Some(pulling) = &self.pulling else {
+            return Ok(None);
+        };
+        let Some((offset, data)) = pulling.piece(self.at)? else {
+            return Ok(None);
+        };
+        let end = (offset + data.len() as u64).min(self.end);
+        let bytes = data.slice(index(self.at - offset)..index(end - offset));
+        self.at = end;
+        Ok(Some(bytes))
+    }
+
+    /// Waits for the next bytes to come.
+    async fn wait(&mut self) -> Result<(), FetchError> {
+        if self.pulling.is_none() {
+            let providers = std::mem::take(&mut self.providers);
+            let inner = &self.fetcher.0;
+            let blob = self.what.blob;
+            let pulling = inner.pulls.join(inner, blob, providers, &self.options);
+            pulling.size().await?;
+            self.pulling = Some(pulling);
+        }
+        let group = self.at / GROUP_BYTES;
+        if !self.ahead.contains(&group) {
+            return self.ask().await;
+        }
+        let Some(pulling) = &self.pulling else {
+            return Ok(());
+        };
+        if pulling.is_landed(self.at) {
+            timeout(LOOK, pulling.news()).await.ok();
+        } else {
+            pulling.news().await;
         }
         Ok(())
     }
 
-    /// Sends held bytes up to `until`; false when nobody reads any more.
-    async fn send_held(&mut self, until: u64) -> Result<bool, FetchError> {
-        let blobs = &self.fetcher.0.blobs;
-        let blob = self.what.blob;
-        let path = match blobs.source(blob).await {
-            Ok(BlobSource::Bytes(bytes)) => {
-                let (start, end) = (index(self.at), index(until));
-                self.at = until;
-                return Ok(self.tx.send(Ok(bytes.slice(start..end))).await.is_ok());
-            }
-            Ok(BlobSource::File { path, .. }) => path,
-            Err(ReadError::NotHeld(_)) => blobs.files().data(blob),
-            Err(error) => return Err(error.into()),
-        };
-        while self.at < until {
-            let range = self.at..until.min(self.at + READ_BYTES);
-            let bytes = read_at(path.clone(), range.clone()).await?;
-            self.at = range.end;
-            if self.tx.send(Ok(bytes)).await.is_err() {
-                return Ok(false);
-            }
+    /// Asks for more in time, so that what is fetched ahead grows while it is read.
+    async fn look_ahead(&mut self) -> Result<(), FetchError> {
+        let wanted = self.window();
+        let is_all = self.ahead.end >= groups_of(&(self.at..self.end)).end;
+        let left = self.ahead.end.saturating_sub(self.at / GROUP_BYTES);
+        if self.pulling.is_none() || is_all || left * GROUP_BYTES > wanted / 4 * 3 {
+            return Ok(());
         }
-        Ok(true)
+        self.ask().await
     }
 
-    /// Fetches the next window and sends it on; false when nobody reads any more.
-    async fn send_fetched(&mut self) -> Result<bool, FetchError> {
-        // Only begin when the reader has room for a whole window.
-        match self.tx.reserve_many(PIECES).await {
-            Ok(room) => drop(room),
-            Err(_) => return Ok(false),
-        }
-        let Some(addr) = self.providers.current().cloned() else {
-            return Err(self.providers.exhausted(self.what.blob));
-        };
-        match self.window(&addr).await {
-            Ok(()) => Ok(true),
-            Err(Attempt::NobodyReads) => Ok(false),
-            Err(Attempt::Fetch(error)) => Err(error),
-            Err(Attempt::Peer(fault)) => {
-                self.fetcher.drop_if_bad(&addr, &fault);
-                self.providers.give_up(fault);
-                Ok(true)
-            }
-        }
+    fn window(&self) -> u64 {
+        ((self.at - self.begin) * 2).clamp(FIRST_WINDOW, MAX_WINDOW)
     }
 
-    async fn window(&mut self, addr: &EndpointAddr) -> Result<(), Attempt> {
-        let fetcher = self.fetcher.clone();
-        let Inner {
-            blobs,
-            peers,
-            lanes,
-            ..
-        } = &*fetcher.0;
-        let connection = peers.connect(addr).await?;
-        let held = blobs.held(self.what.blob).await.map_err(FetchError::from)?;
-        let end = self.end.min(self.at.saturating_add(WINDOW_BYTES));
-        let mut chunks = first_gap(&held.ranges, self.at, end);
-        if held.validated_size().is_none() {
-            chunks |= last_chunk();
-        }
-        let missing_bytes = bytes_in(&chunks, self.what.size_bytes);
-        if missing_bytes > self.options.max_bytes {
+    async fn ask(&mut self) -> Result<(), FetchError> {
+        let Some(pulling) = &self.pulling else {
+            return Ok(());
+        };
+        let until = self.end.min(self.at.saturating_add(self.window()));
+        let ahead = groups_of(&(self.at..until));
+        let missing_bytes = pulling.missing_bytes(&Spans::one(ahead.clone()))?;
+        if missing_bytes.saturating_add(pulling.came_bytes()) > self.options.max_bytes {
             return Err(FetchError::TooLarge {
                 blob: self.what.blob,
                 wanted_bytes: missing_bytes,
                 max_bytes: self.options.max_bytes,
-            }
-            .into());
+            });
         }
-        let room = blobs
-            .reserve(stored_bytes(missing_bytes))
-            .await
-            .map_err(FetchError::from)?;
-        let turn = lanes.turn(self.options.lane).await;
-        if !std::mem::replace(&mut self.fetched, true) {
-            let kept = blobs.keep(self.what.blob, &Keep::Partial).await;
-            kept.map_err(FetchError::from)?;
+        if missing_bytes > 0 && !pulling.has_turn() {
+            pulling.take_turn(self.options.lane).await;
         }
-        let write = blobs.writes().begin();
-        let mut clip = Clip {
-            at: self.at,
-            end,
-            tx: self.tx.clone(),
-            got_bytes: 0,
+        pulling.read(self.what, self.at, ahead.clone()).await?;
+        self.ahead = ahead;
+        Ok(())
+    }
+
+    /// Held bytes from where the reader is.
+    async fn read_held(&mut self) -> Result<Bytes, FetchError> {
+        let blobs = &self.fetcher.0.blobs;
+        let blob = self.what.blob;
+        let until = self.held_until.min(self.at + READ_BYTES);
+        let range = self.at..until;
+        let bytes = match blobs.source(blob).await {
+            Ok(BlobSource::Bytes(bytes)) => bytes.slice(index(range.start)..index(range.end)),
+            Ok(BlobSource::File { path, .. }) => read_at(path, range).await?,
+            Err(ReadError::NotHeld(_)) => read_at(blobs.files().data(blob), range).await?,
+            Err(error) => return Err(error.into()),
         };
-        let (what, stall) = (self.what, self.options.stall);
-        let done = transfer(blobs, connection, what, chunks, stall, &mut clip).await;
-        drop(turn);
-        self.at = clip.at;
-        self.options.max_bytes -= clip.got_bytes.min(self.options.max_bytes);
-        room.commit(stored_bytes(clip.got_bytes));
-        match &done {
-            Ok(()) => write.succeeded(),
-            Err(_) => {
-                drop(write);
-                blobs.tidy_after_failure(what.blob).await;
+        self.at = until;
+        Ok(bytes)
+    }
+
+    /// Gives back what was promised, and notes what became complete.
+    async fn end(&mut self) {
+        let Some(pulling) = self.pulling.take() else {
+            return;
+        };
+        let ended = async {
+            pulling.end().await?;
+            let has_fetched = pulling.came_bytes() > 0;
+            drop(pulling);
+            if has_fetched {
+                let blobs = &self.fetcher.0.blobs;
+                if let BlobStatus::Complete { .. } = blobs.status(self.what.blob).await? {
+                    blobs.keep(self.what.blob, &self.options.keep).await?;
+                }
+                self.fetcher.finish(self.what.blob).await?;
             }
+            Ok::<_, FetchError>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(target: "blocks::fetch", %error, "a finished read was not noted");
         }
-        Ok(done?)
-    }
-}
-
-/// Hands on what the reader asked for, in order and without the rest of the groups.
-struct Clip {
-    at: u64,
-    end: u64,
-    tx: mpsc::Sender<Result<Bytes, FetchError>>,
-    got_bytes: u64,
-}
-
-impl Tap for Clip {
-    fn piece(&mut self, piece: &Leaf) -> Option<Bytes> {
-        self.got_bytes += piece.data.len() as u64;
-        let piece_end = piece.offset + piece.data.len() as u64;
-        if piece.offset > self.at || piece_end <= self.at || self.at >= self.end {
-            return None;
-        }
-        let end = piece_end.min(self.end);
-        let (from, to) = (index(self.at - piece.offset), index(end - piece.offset));
-        self.at = end;
-        Some(piece.data.slice(from..to))
-    }
-
-    fn reader(&self) -> Option<&mpsc::Sender<Result<Bytes, FetchError>>> {
-        Some(&self.tx)
+        self.guard = None;
     }
 }
 

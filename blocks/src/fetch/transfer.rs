@@ -1,16 +1,12 @@
-//! One request to one peer: chunks come in, are verified, and go into the store and to a reader.
+//! One request to one iroh provider: chunks come in, are verified, and go into the store and to
+//! whoever waits for them.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
-use bao_tree::{
-    ChunkRanges,
-    io::{BaoContentItem, Leaf},
-};
-use bytes::Bytes;
+use bao_tree::io::BaoContentItem;
 use iroh::endpoint::Connection;
 use iroh_blobs::{
     Hash,
-    api::blobs::ImportBaoHandle,
     get::{
         GetError,
         fsm::{self, AtBlobContent, BlobContentNext, ConnectedNext, EndBlobNext},
@@ -19,28 +15,37 @@ use iroh_blobs::{
     protocol::GetRequest,
 };
 use model::BlobId;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::{sleep, timeout};
 
-use super::{FetchError, peer::PeerFault};
-use crate::{StoreError, hash, store::Blobs};
+use super::{
+    peer::PeerFault,
+    plan::{Groups, RequestId},
+    pull::Pull,
+    sink::Sink,
+};
+use crate::{GROUP_BYTES, StoreError, hash, range::groups};
 
-/// Verified pieces on their way into the store: 1 MiB.
-const PIECES: usize = 64;
+/// After so long without a piece, the store writes what it has.
+pub(super) const FLUSH: Duration = Duration::from_millis(50);
 
 /// Why a transfer ended early.
 #[derive(Debug)]
 pub(super) enum TransferError {
-    /// Ask another peer.
-    Peer(PeerFault),
-    /// Asking another peer won't help.
+    /// Ask another source.
+    Source(PeerFault),
+    /// Asking another source won't help.
     Local(StoreError),
-    /// Whoever read along has gone.
-    NobodyReads,
 }
 
 impl From<PeerFault> for TransferError {
     fn from(fault: PeerFault) -> Self {
-        Self::Peer(fault)
+        Self::Source(fault)
+    }
+}
+
+impl From<StoreError> for TransferError {
+    fn from(error: StoreError) -> Self {
+        Self::Local(error)
     }
 }
 
@@ -51,12 +56,17 @@ pub(super) struct Sized {
     pub(super) size_bytes: u64,
 }
 
-/// Who takes verified pieces besides the store.
-pub(super) trait Tap: Send {
-    /// A piece arrived; what is returned goes to the reader.
-    fn piece(&mut self, piece: &Leaf) -> Option<Bytes>;
-    /// The reader.
-    fn reader(&self) -> Option<&mpsc::Sender<Result<Bytes, FetchError>>>;
+impl Sized {
+    /// How many groups it has.
+    pub(super) fn groups(&self) -> u64 {
+        self.size_bytes.div_ceil(GROUP_BYTES)
+    }
+
+    /// The bytes of groups.
+    pub(super) fn bytes(&self, span: &Groups) -> std::ops::Range<u64> {
+        let edge = |group: u64| group.saturating_mul(GROUP_BYTES).min(self.size_bytes);
+        edge(span.start)..edge(span.end)
+    }
 }
 
 /// Proves the size of a blob by its last chunk; stores nothing.
@@ -82,59 +92,64 @@ pub(super) async fn prove_size(
     Ok(Sized { blob, size_bytes })
 }
 
-/// Gets `chunks` of a blob into the store. What arrived before an error is stored.
+/// Gets groups of a blob. What arrived before an error is stored.
 pub(super) async fn transfer(
-    blobs: &Blobs,
+    pull: &Pull,
     connection: Connection,
     what: Sized,
-    chunks: ChunkRanges,
+    request: RequestId,
+    span: &Groups,
     stall: Duration,
-    tap: &mut impl Tap,
 ) -> Result<(), TransferError> {
-    let Some(size) = NonZeroU64::new(what.size_bytes) else {
-        return Ok(());
-    };
-    let request = GetRequest::blob_ranges(hash(what.blob), chunks);
-    let (content, said_bytes) = timeout(stall, begin(connection, request))
+    let chunks = groups(&what.bytes(span));
+    let get = GetRequest::blob_ranges(hash(what.blob), chunks);
+    let (content, said_bytes) = timeout(stall, begin(connection, get))
         .await
         .map_err(|_| PeerFault::Stalled(stall))?
         .map_err(PeerFault::of)?;
     if said_bytes != what.size_bytes {
         return Err(PeerFault::Lied("the size").into());
     }
-    let store = blobs.store();
-    let ImportBaoHandle { tx, rx } = store
-        .import_bao(hash(what.blob), size, PIECES)
-        .await
-        .map_err(|error| TransferError::Local(StoreError::api("store pieces of a blob", error)))?;
-    let receive = async {
-        let tx = tx; // dropped at the end, so that the store finishes what it was given
-        let mut content = content;
-        while let Some((rest, item)) = next_piece(content, stall).await? {
-            content = rest;
-            let for_reader = match &item {
-                BaoContentItem::Leaf(leaf) => tap.piece(leaf),
-                BaoContentItem::Parent(_) => None,
-            };
-            if tx.send(item).await.is_err() {
-                break; // the store says why on its other channel
+    let mut sink = Sink::new(pull.blobs(), what);
+    let received = receive(pull, content, request, stall, &mut sink).await;
+    // A fault of the store is what explains one of sending to it.
+    sink.settle().await?;
+    received
+}
+
+async fn receive(
+    pull: &Pull,
+    content: AtBlobContent,
+    request: RequestId,
+    stall: Duration,
+    sink: &mut Sink<'_>,
+) -> Result<(), TransferError> {
+    let mut content = content;
+    loop {
+        let next = {
+            let mut next = std::pin::pin!(next_piece(content, stall));
+            loop {
+                tokio::select! {
+                    biased;
+                    next = &mut next => break next?,
+                    () = sleep(FLUSH), if sink.is_open() => sink.settle().await?,
+                }
             }
-            if let (Some(bytes), Some(reader)) = (for_reader, tap.reader())
-                && reader.send(Ok(bytes)).await.is_err()
-            {
-                return Err(TransferError::NobodyReads);
-            }
+        };
+        let Some((rest, item)) = next else {
+            return Ok(());
+        };
+        content = rest;
+        let leaf = match &item {
+            BaoContentItem::Leaf(leaf) => Some((leaf.offset, leaf.data.clone())),
+            BaoContentItem::Parent(_) => None,
+        };
+        sink.put(item).await?;
+        if let Some((offset, data)) = leaf
+            && !pull.landed(request, offset, &data)
+        {
+            return Ok(());
         }
-        Ok(())
-    };
-    let (received, stored) = tokio::join!(receive, rx);
-    match stored {
-        Ok(Ok(())) => received,
-        Ok(Err(error)) => Err(TransferError::Local(StoreError::api(
-            "store pieces of a blob",
-            error,
-        ))),
-        Err(_) => Err(TransferError::Local(StoreError::Stopped)),
     }
 }
 

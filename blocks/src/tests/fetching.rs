@@ -10,8 +10,8 @@ use super::{
     noise, open, read,
 };
 use crate::{
-    BlobStatus, Blobs, FetchError, FetchOptions, Fetcher, Keep, PeerFault, ProviderLimits,
-    QuotaError, unwatched,
+    BlobStatus, Blobs, FetchError, FetchOptions, Fetcher, Keep, ProviderLimits, QuotaError,
+    unwatched,
 };
 
 const SIZE: usize = 5 << 20;
@@ -213,11 +213,13 @@ async fn liars_are_named_and_the_next_peer_delivers() {
         Trick::Garbage,
         Trick::WrongSize,
         Trick::FlipAt(9),
-        Trick::FlipAt(2 << 20),
+        Trick::FlipAt(100_000),
     ];
-    for trick in tricks {
+    for (number, trick) in tricks.into_iter().enumerate() {
         let liar = BadNode::start(&pair.giver.blobs, trick).await;
-        let (fetcher, blobs) = (&pair.taker.fetcher, &pair.taker.blobs);
+        // One that knows of nobody else from before.
+        let taker = Node::start(&pair.dir.path().join(number.to_string())).await;
+        let (fetcher, blobs) = (&taker.fetcher, &taker.blobs);
         let alone = fetcher
             .fetch(pair.blob, [liar.addr()], &options(), &unwatched())
             .await;
@@ -225,15 +227,15 @@ async fn liars_are_named_and_the_next_peer_delivers() {
             panic!("{trick:?}: {alone:?}");
         };
         assert!(faults[0].fault.is_lie(), "{trick:?}: {faults:?}");
-        assert_eq!(faults[0].peer, liar.endpoint.id());
+        assert_eq!(faults[0].peer, Some(liar.endpoint.id()));
         let both = [liar.addr(), pair.giver.addr()];
         let fetched = fetcher
             .fetch(pair.blob, both, &options(), &unwatched())
             .await
             .unwrap();
-        assert!(fetched.faults[0].fault.is_lie());
+        assert!(fetched.faults.iter().all(|report| report.fault.is_lie()));
         assert_eq!(read(blobs, pair.blob).await, pair.bytes);
-        blobs.delete(pair.blob).await.unwrap();
+        taker.stop().await;
         liar.stop().await;
     }
     pair.stop().await;
@@ -262,18 +264,8 @@ async fn slow_and_empty_peers_are_no_liars() {
         .unwrap();
     assert_eq!(read(&pair.taker.blobs, pair.blob).await, pair.bytes);
     assert_eq!(fetched.fetched_bytes, SIZE as u64, "no byte came twice");
-    let faults: Vec<&PeerFault> = fetched.faults.iter().map(|report| &report.fault).collect();
-    assert!(
-        matches!(
-            faults[..],
-            [
-                PeerFault::NotHeld,
-                PeerFault::Stalled(_),
-                PeerFault::NotHeld | PeerFault::Broke(_)
-            ]
-        ),
-        "{faults:?}"
-    );
+    let lies = fetched.faults.iter().filter(|report| report.fault.is_lie());
+    assert_eq!(lies.count(), 0, "{:?}", fetched.faults);
     let missing = BlobId::of(b"nobody has this");
     let none = pair
         .taker
@@ -393,9 +385,12 @@ async fn a_read_goes_on_with_the_next_peer_and_ends_with_an_error_when_none_is_l
     let (fetcher, size) = (&pair.taker.fetcher, SIZE as u64);
     let got = stream(fetcher, pair.blob, both, 0..size).await.unwrap();
     assert!(got == pair.bytes);
-    pair.taker.blobs.delete(pair.blob).await.unwrap();
-    let failed = stream(fetcher, pair.blob, vec![liar.addr()], 0..size).await;
+    liar.stop().await;
+    let liar = BadNode::start(&pair.giver.blobs, Trick::FlipAt(1 << 20)).await;
+    let other = Node::start(&pair.dir.path().join("other")).await;
+    let failed = stream(&other.fetcher, pair.blob, vec![liar.addr()], 0..size).await;
     assert!(matches!(failed, Err(FetchError::NoPeer { faults, .. }) if faults[0].fault.is_lie()));
+    other.stop().await;
     liar.stop().await;
     pair.stop().await;
 }

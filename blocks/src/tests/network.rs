@@ -1,6 +1,12 @@
 //! Endpoints, honest and otherwise.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use iroh::{
@@ -84,13 +90,13 @@ impl Node {
 pub(crate) enum Trick {
     /// Answers with nonsense.
     Garbage,
-    /// Proves the size, then flips a bit of the answer's byte at this offset.
+    /// Proves the size, then flips a bit of this byte of all that it answers.
     FlipAt(usize),
     /// Claims another size.
     WrongSize,
-    /// Sends this much of each answer, then nothing.
+    /// Sends this much of its answers, then nothing.
     HangAfter(usize),
-    /// Sends this much of each answer, then ends it.
+    /// Sends this much of its answers, then ends each.
     EndAfter(usize),
 }
 
@@ -98,6 +104,8 @@ pub(crate) enum Trick {
 struct BadProtocol {
     store: Arc<Blobs>,
     trick: Trick,
+    /// Bytes of all answers before.
+    answered: Arc<AtomicUsize>,
 }
 
 /// A provider with the true bytes and bad manners.
@@ -112,6 +120,7 @@ impl BadNode {
         let protocol = BadProtocol {
             store: Arc::new(blobs.clone()),
             trick,
+            answered: Arc::default(),
         };
         let router = Router::builder(endpoint.clone())
             .accept(ALPN, protocol)
@@ -154,15 +163,27 @@ impl BadProtocol {
             answer.extend_from_slice(&part);
         }
         let mut stream = pair.into_writer(RequestTracker::NONE).await?.inner;
+        let mut is_cut = false;
+        let before = match is_size_proof {
+            true => 0,
+            false => self.answered.fetch_add(answer.len(), Ordering::Relaxed),
+        };
         match self.trick {
             Trick::Garbage => answer = vec![7; 100_000],
             Trick::WrongSize => answer[0] ^= 1,
-            Trick::FlipAt(at) if !is_size_proof && answer.len() > at => answer[at] ^= 1,
-            Trick::HangAfter(bytes) | Trick::EndAfter(bytes) => answer.truncate(bytes),
-            Trick::FlipAt(_) => {}
+            Trick::FlipAt(at)
+                if !is_size_proof && (before..before + answer.len()).contains(&at) =>
+            {
+                answer[at - before] ^= 1;
+            }
+            Trick::HangAfter(bytes) | Trick::EndAfter(bytes) if !is_size_proof => {
+                is_cut = before + answer.len() > bytes;
+                answer.truncate(bytes.saturating_sub(before));
+            }
+            Trick::FlipAt(_) | Trick::HangAfter(_) | Trick::EndAfter(_) => {}
         }
         stream.write_chunk(Bytes::from(answer)).await?;
-        if matches!(self.trick, Trick::HangAfter(_)) && !is_size_proof {
+        if matches!(self.trick, Trick::HangAfter(_)) && is_cut {
             std::future::pending::<()>().await;
         }
         stream.finish().ok();

@@ -69,7 +69,7 @@ async fn what_is_denied_or_unlisted_is_refused() {
     assert!(
         matches!(
             &refused,
-            Err(FetchError::NoPeer { faults, .. }) if matches!(faults[0].fault, PeerFault::Refused)
+            Err(FetchError::NoPeer { faults, .. }) if matches!(*faults[0].fault, PeerFault::Refused)
         ),
         "{refused:?}"
     );
@@ -103,7 +103,7 @@ async fn who_asks_too_much_is_told_to_come_later() {
     assert!(
         matches!(
             &busy,
-            Err(FetchError::NoPeer { faults, .. }) if matches!(faults[0].fault, PeerFault::Busy)
+            Err(FetchError::NoPeer { faults, .. }) if matches!(*faults[0].fault, PeerFault::Busy)
         ),
         "{busy:?}"
     );

@@ -7,6 +7,8 @@ use super::{Groups, Plan, Purpose, Request, RequestId, SourceId, WantId, source:
 
 /// A reader that waits so long is helped.
 const WAIT: Duration = Duration::from_millis(200);
+/// A reader that waits so long is helped by whoever can, faster or not.
+const LONG_WAIT: Duration = Duration::from_millis(600);
 /// What is asked for twice at once, groups: 64 KiB.
 const HEDGE: u64 = 4;
 /// Of so many groups that came, one may come again because it was asked for twice.
@@ -47,7 +49,8 @@ impl Plan {
         let fast = self.sources.get(&helper)?;
         let is_faster = fast.eta(HEDGE) * 2 < Self::finish(slow, request, group, now);
         let span = self.clip(helper, group..request.end.min(group + HEDGE));
-        (is_faster && self.may_hedge(span.end - span.start)).then_some((span, helper))
+        let is_due = is_faster || starved > LONG_WAIT;
+        (is_due && self.may_hedge(span.end - span.start)).then_some((span, helper))
     }
 
     /// How long until a request brings a group.

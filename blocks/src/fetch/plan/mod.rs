@@ -161,12 +161,18 @@ impl Plan {
         }
     }
 
+    /// How many groups the blob has.
+    pub(crate) fn groups(&self) -> u64 {
+        self.groups
+    }
+
     /// What is held.
     pub(crate) fn held(&self) -> &Spans {
         &self.held
     }
 
     /// Groups that came and weren't held, and groups that came again.
+    #[cfg(test)]
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.delivered, self.duplicates)
     }
@@ -210,7 +216,22 @@ impl Plan {
         }
     }
 
+    /// What is held may have changed while nobody wanted anything.
+    pub(crate) fn resume(&mut self, held: Spans) {
+        self.held = held;
+        self.recount();
+    }
+
+    /// Whether nothing is wanted that isn't held, and nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        let mut readers = self.readers.values();
+        self.requests.is_empty()
+            && self.missing.is_empty()
+            && readers.all(|reader| self.held.covers(&reader.ahead()))
+    }
+
     /// Groups that somebody who wants groups equally doesn't have yet.
+    #[cfg(test)]
     pub(crate) fn lacking(&self, want: WantId) -> u64 {
         let Some(spans) = self.bulk.get(&want) else {
             return 0;
@@ -327,11 +348,6 @@ impl Plan {
         }
     }
 
-    /// A source failed, whatever it was asked for.
-    pub(crate) fn source_failed(&mut self, id: SourceId, trouble: Trouble, now: Duration) {
-        self.trouble(id, trouble, &(0..0), now);
-    }
-
     /// What is to be done now.
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Action> {
         self.tend(now);
@@ -355,8 +371,7 @@ impl Plan {
             };
             Some(until)
         });
-        let is_wanted = !self.missing.is_empty() || !self.readers.is_empty();
-        pauses.min().filter(|_| is_wanted)
+        pauses.min().filter(|_| !self.is_idle())
     }
 
     fn trouble(&mut self, id: SourceId, trouble: Trouble, span: &Groups, now: Duration) {

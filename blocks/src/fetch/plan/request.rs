@@ -37,7 +37,7 @@ impl Request {
 }
 
 impl Plan {
-    /// What was asked for a reader that has gone elsewhere is cancelled, or no longer urgent.
+    /// What nobody wants any more is cancelled; what no reader wants soon is no longer urgent.
     pub(super) fn cull(&mut self) {
         let mut useless = Vec::new();
         for (id, request) in &mut self.requests {
@@ -46,7 +46,7 @@ impl Plan {
                 let ahead = reader.ahead();
                 ahead.start < rest.end && rest.start < ahead.end
             };
-            if request.purpose == Purpose::Bulk || self.readers.values().any(is_ahead) {
+            if self.readers.values().any(is_ahead) {
                 continue;
             }
             if self.missing.runs(&rest).next().is_some() {
@@ -92,7 +92,10 @@ impl Plan {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
-        let cut = request.end.saturating_sub(end.max(request.at));
+        if end <= request.at {
+            return self.cancel(id);
+        }
+        let cut = request.end.saturating_sub(end);
         if cut == 0 {
             return;
         }
