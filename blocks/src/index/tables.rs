@@ -32,6 +32,8 @@ use super::{FileAt, database::Fault};
 /// A table of bytes.
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
+type Readable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 pub(super) const VERSION_KEY: &str = "version";
 /// Version of everything below.
@@ -290,7 +292,7 @@ pub(super) fn get(
 pub(super) fn open(
     transaction: &ReadTransaction,
     table: Definition,
-) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+) -> Result<Option<Readable>, Fault> {
     match transaction.open_table(table) {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),

@@ -63,8 +63,8 @@ pub async fn fetch_outboard(
         pairs,
         tail: None,
     };
-    let tail_bytes = usize::try_from(size_bytes - outboard.tail_offset());
-    let mut tail = BytesMut::zeroed(tail_bytes.unwrap_or(0).min(GROUP_BYTES as usize));
+    let tail_bytes = (size_bytes - outboard.tail_offset()).min(GROUP_BYTES);
+    let mut tail = BytesMut::zeroed(usize::try_from(tail_bytes).unwrap_or(0));
     timeout(stall, exact(&mut stream, &mut tail))
         .await
         .map_err(stalled)??;

@@ -27,7 +27,7 @@ use super::{
     Status, outboard_bytes,
     tree::{PAIR_BYTES, Walk, groups_of},
 };
-use crate::{BlobSource, Blobs, GROUP_BYTES, Gate, ReadError};
+use crate::{BlobSource, Blobs, GROUP_BYTES, Gate, ReadError, Throttle};
 
 /// Read and sent at a time, bytes.
 const STEP_BYTES: u64 = 64 * 1024;
@@ -70,6 +70,7 @@ struct Shared {
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     running: Mutex<BTreeMap<EndpointId, usize>>,
+    throttle: Option<Arc<dyn Throttle>>,
 }
 
 impl std::fmt::Debug for OutboardProtocol {
@@ -83,13 +84,33 @@ impl std::fmt::Debug for OutboardProtocol {
 impl OutboardProtocol {
     /// Gives what `gate` lets a peer have.
     pub fn new(blobs: &Blobs, gate: impl Gate, limits: OutboardLimits) -> Self {
+        Self::build(blobs, Arc::new(gate), limits, None)
+    }
+
+    /// The same, with bytes sent only as fast as `throttle` lets them.
+    pub fn throttled(
+        blobs: &Blobs,
+        gate: impl Gate,
+        limits: OutboardLimits,
+        throttle: Arc<dyn Throttle>,
+    ) -> Self {
+        Self::build(blobs, Arc::new(gate), limits, Some(throttle))
+    }
+
+    fn build(
+        blobs: &Blobs,
+        gate: Arc<dyn Gate>,
+        limits: OutboardLimits,
+        throttle: Option<Arc<dyn Throttle>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             blobs: blobs.clone(),
-            gate: Arc::new(gate),
+            gate,
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             requests: Arc::new(Semaphore::new(limits.requests)),
             running: Mutex::default(),
+            throttle,
         }))
     }
 }
@@ -214,7 +235,8 @@ impl Shared {
         peer: EndpointId,
         has_turn: bool,
     ) -> io::Result<Result<(BlobSource, BlobSource), Status>> {
-        if !has_turn {
+        let is_spent = self.throttle.as_ref().is_some_and(|cap| cap.is_spent());
+        if !has_turn || is_spent {
             return Ok(Err(Status::Busy));
         }
         if self.blobs.is_denied(blob) || !self.gate.may_have(blob, peer) {
@@ -262,6 +284,9 @@ impl Shared {
     }
 
     async fn send(&self, send: &mut SendStream, bytes: &[u8]) -> Result<(), Broken> {
+        if let Some(throttle) = &self.throttle {
+            throttle.send(bytes.len() as u64).await;
+        }
         match timeout(self.limits.stall, send.write_all(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Broken::Peer),

@@ -344,6 +344,10 @@ impl ProviderService {
         if self.blobs.is_denied(blob) || !self.gate.may_have(blob, peer) {
             return Err(AbortReason::Permission);
         }
+        if !self.blobs.is_sound(blob) {
+            // Whether it is right will be known later.
+            return Err(AbortReason::RateLimited);
+        }
         if self
             .throttle
             .as_ref()
