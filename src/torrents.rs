@@ -6,6 +6,7 @@
 
 mod claimed;
 mod claims;
+pub mod governed;
 mod names;
 mod shelf;
 
