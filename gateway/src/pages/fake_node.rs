@@ -154,7 +154,7 @@ pub(super) fn absent<'a, T: Send + 'a>() -> Reply<'a, T> {
 }
 
 impl FakeNode {
-    fn write<T: Send + 'static>(&self, what: String, value: T) -> Reply<'_, T> {
+    pub(super) fn write<T: Send + 'static>(&self, what: String, value: T) -> Reply<'_, T> {
         self.written.lock().unwrap().push(what);
         ready(value)
     }
@@ -247,11 +247,11 @@ impl Node for FakeNode {
             .iter()
             .map(|media| match media {
                 MediaRef::Named(named) => {
-                    format!(
-                        "{}:{}",
-                        named.name.as_deref().unwrap_or("-"),
-                        named.alt.as_deref().unwrap_or("-")
-                    )
+                    let reach = named.publicity.map(|publicity| publicity.as_str());
+                    let words = [named.name.as_deref(), named.alt.as_deref()];
+                    let mut words = words.map(|word| word.unwrap_or("-")).to_vec();
+                    words.extend(reach);
+                    words.join(":")
                 }
                 MediaRef::Blob(blob) => blob.to_string(),
             })

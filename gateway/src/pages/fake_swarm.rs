@@ -18,7 +18,20 @@ impl Torrents for FakeNode {
         absent()
     }
     fn torrents(&self) -> Reply<'_, Vec<data::Torrent>> {
-        ready(Vec::new())
+        ready(vec![data::Torrent {
+            infohash: "ab".repeat(20),
+            name: "<b>clip</b>.webm".to_owned(),
+            magnet: format!("magnet:?xt=urn:btih:{}", "ab".repeat(20)),
+            size_bytes: 1 << 30,
+            blobs: Vec::new(),
+            is_live: true,
+            is_paused: false,
+            peers: 2,
+            sent_bytes: 0,
+            received_bytes: 0,
+            publicity: data::Publicity::Swarm,
+            claim: data::Claim::Verified,
+        }])
     }
     fn get_torrent(&self, _: TorrentRequest) -> Reply<'_, Items<TorrentProgress>> {
         absent()
@@ -26,11 +39,31 @@ impl Torrents for FakeNode {
     fn publicity(&self, _: BlobId) -> Reply<'_, PublicityAnswer> {
         absent()
     }
-    fn set_publicity(&self, _: BlobId, _: data::Publicity) -> Reply<'_, PublicityAnswer> {
-        absent()
+    fn set_publicity(
+        &self,
+        blob: BlobId,
+        publicity: data::Publicity,
+    ) -> Reply<'_, PublicityAnswer> {
+        let answer = PublicityAnswer {
+            publicity,
+            chosen: Some(publicity),
+            reason: String::new(),
+        };
+        self.write(format!("publicity {blob} {}", publicity.as_str()), answer)
     }
-    fn shares(&self, _: Viewer, _: BlobId) -> Reply<'_, Vec<data::Share>> {
-        ready(Vec::new())
+    fn shares(&self, viewer: Viewer, _: BlobId) -> Reply<'_, Vec<data::Share>> {
+        let label = match viewer {
+            Viewer::Owner => "192.0.2.7:6881<i>",
+            Viewer::Stranger => "a peer",
+        };
+        ready(vec![data::Share {
+            label: label.to_owned(),
+            kind: data::ShareKind::Swarm,
+            bytes: 7 << 20,
+            bytes_per_s: 1 << 20,
+            state: data::ShareState::Active,
+            samples: vec![6 << 20, 1 << 20],
+        }])
     }
 }
 
@@ -39,7 +72,12 @@ impl Mirrors for FakeNode {
         ready(data::MirrorStatus::default())
     }
     fn audit(&self, _: AuditRequest) -> Reply<'_, Vec<data::AuditRow>> {
-        absent()
+        let row = data::AuditRow {
+            asked: 30,
+            answered: 29,
+            ..data::AuditRow::default()
+        };
+        self.write("audit".to_owned(), vec![row.clone(), row])
     }
     fn audits(&self) -> Reply<'_, Vec<data::AuditRow>> {
         ready(Vec::new())
@@ -47,10 +85,29 @@ impl Mirrors for FakeNode {
     fn pins_asked(&self) -> Reply<'_, Vec<data::PinAsked>> {
         ready(Vec::new())
     }
-    fn ask_mirror(&self, _: MirrorPin) -> Reply<'_, MirrorAnswer> {
-        absent()
+    fn ask_mirror(&self, request: MirrorPin) -> Reply<'_, MirrorAnswer> {
+        let what = format!(
+            "ask {} {} {} {:?}",
+            request.mirror,
+            request.id,
+            request.media.as_str(),
+            request.max_bytes
+        );
+        self.write(what, answer(false, "no room\u{202E} left"))
     }
-    fn release_mirror(&self, _: MirrorUnpin) -> Reply<'_, MirrorAnswer> {
-        absent()
+    fn release_mirror(&self, request: MirrorUnpin) -> Reply<'_, MirrorAnswer> {
+        let what = format!("release {} {}", request.mirror, request.id);
+        self.write(what, answer(true, ""))
+    }
+}
+
+fn answer(accepted: bool, reason: &str) -> MirrorAnswer {
+    MirrorAnswer {
+        mirror: "a mirror".to_owned(),
+        accepted,
+        reason: reason.to_owned(),
+        max_bytes: 0,
+        left_bytes: 0,
+        until_ms: None,
     }
 }

@@ -28,6 +28,8 @@ mod fake_node;
 #[cfg(test)]
 mod fake_swarm;
 #[cfg(test)]
+mod swarm_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
-use views::{amount, pins::PinsPage};
+use views::{amount, pins::PinsPage, text::visible};
 
 use super::{flash, page, visit::Visit};
 use crate::{
@@ -73,8 +73,8 @@ fn limit(mebibytes: &str) -> Result<Option<u64>, Failure> {
 }
 
 fn said(answer: &MirrorAnswer) -> String {
-    let reason = match answer.reason.trim() {
-        "" => String::new(),
+    let reason = match visible(answer.reason.trim()) {
+        reason if reason.is_empty() => String::new(),
         reason => format!(": {reason}"),
     };
     if answer.accepted {

@@ -18,21 +18,21 @@ const HOST: &str = "127.0.0.1:8420";
 const ORIGIN: &str = "http://127.0.0.1:8420";
 const BOUNDARY: &str = "----boundary";
 
-struct App {
+pub(super) struct App {
     router: Router,
     node: Arc<FakeNode>,
     cookie: String,
-    csrf: String,
+    pub csrf: String,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Answer {
-    fn location(&self) -> &str {
+    pub(super) fn location(&self) -> &str {
         self.headers
             .get(header::LOCATION)
             .map_or("", |value| value.to_str().unwrap())
@@ -40,7 +40,7 @@ impl Answer {
 }
 
 impl App {
-    fn new(node: FakeNode) -> Self {
+    pub(super) fn new(node: FakeNode) -> Self {
         let settings = Settings::new(HOST.parse().unwrap(), "token");
         let node = Arc::new(node);
         let (router, gate) = crate::router(node.clone(), settings, Metrics::new());
@@ -69,7 +69,7 @@ impl App {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.send(
             Request::get(path)
                 .header(header::HOST, HOST)
@@ -79,7 +79,7 @@ impl App {
         .await
     }
 
-    async fn get_signed_in(&self, path: &str) -> Answer {
+    pub(super) async fn get_signed_in(&self, path: &str) -> Answer {
         let request = Request::get(path)
             .header(header::HOST, HOST)
             .header(header::COOKIE, &self.cookie);
@@ -98,14 +98,14 @@ impl App {
     }
 
     /// A small form, as a browser without scripts sends it.
-    async fn form(&self, path: &str, fields: &str) -> Answer {
+    pub(super) async fn form(&self, path: &str, fields: &str) -> Answer {
         let body = format!("csrf={}&{fields}", self.csrf);
         self.send(self.post(path, "application/x-www-form-urlencoded", body))
             .await
     }
 
     /// A form with files: `(name, text)`, or `(name@file name, content)`.
-    async fn multipart(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn multipart(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = multipart(fields);
         self.send(self.post(
             path,
@@ -115,7 +115,7 @@ impl App {
         .await
     }
 
-    fn written(&self) -> Vec<String> {
+    pub(super) fn written(&self) -> Vec<String> {
         self.node.written.lock().unwrap().clone()
     }
 }
