@@ -122,6 +122,16 @@ async fn gauges(core: &Arc<Core>) {
     }
     core.metrics
         .set(NodeGauge::MonthBytes, core.throttle.month_bytes());
+    if let Some(swarm) = core.torrents.swarm() {
+        let totals = swarm.totals();
+        for (gauge, number) in [
+            (NodeGauge::LiveTorrents, totals.live_torrents),
+            (NodeGauge::OfferedTorrents, totals.offered_torrents),
+            (NodeGauge::SwarmPeers, totals.peers),
+        ] {
+            core.metrics.set(gauge, number as u64);
+        }
+    }
     let usage = core.blobs.quota().usage();
     core.metrics.set(NodeGauge::BlobBytes, usage.store_bytes);
     core.metrics.set(NodeGauge::UsedBytes, usage.total_bytes());

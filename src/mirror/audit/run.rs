@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gateway::node::NodeError;
+use gateway::{metrics::NodeCounter, node::NodeError};
 use iroh::{EndpointAddr, EndpointId};
 use model::{AuditFacts, AuditResult, BlobId, EndpointKey, EntryId};
 use rand::{SeedableRng, rngs::StdRng};
@@ -98,6 +98,11 @@ pub async fn round(core: &Arc<Core>, wanted: &Wanted) -> Result<Round, NodeError
     while !running.is_empty() {
         take(&mut running, &mut round).await;
     }
+    let outcomes = round.results.iter().map(|one| one.result.facts().outcome);
+    let answered = outcomes.filter(|outcome| outcome.is_answered()).count() as u64;
+    let failed = round.results.len() as u64 - answered;
+    core.metrics.add(NodeCounter::AuditsAnswered, answered);
+    core.metrics.add(NodeCounter::AuditsFailed, failed);
     core.audits
         .note(&core.folder, round.results.clone())
         .map_err(|error| NodeError::local("note what mirrors answered", error))?;
