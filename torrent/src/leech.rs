@@ -65,7 +65,8 @@ impl Default for LeechOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            stall_timeout: Duration::from_secs(10),
+            // some tell only after ten that they refuse
+            stall_timeout: Duration::from_secs(15),
             // others rotate whom they serve every thirty seconds
             choke_timeout: Duration::from_secs(40),
             throttle: None,

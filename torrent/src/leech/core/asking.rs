@@ -111,8 +111,7 @@ impl Core {
         self.flight.remove(&index);
         self.refused.remove(&index);
         self.trim_order();
-        let waited = now.saturating_duration_since(asked.at);
-        self.window.arrived(found, waited, now);
+        self.window.arrived(found, now);
         self.served(now);
         let ready = self.reads.arrived(index, bytes);
         self.events.extend(ready.into_iter().map(Event::Bytes));

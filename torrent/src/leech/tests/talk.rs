@@ -25,7 +25,12 @@ impl Talk {
     /// Before the peer said anything.
     pub fn silent(length_bytes: u64) -> Self {
         let (now, target) = (Instant::now(), target(length_bytes));
-        let core = Core::new(target, &LeechOptions::default(), [7; 20], now);
+        let options = LeechOptions {
+            stall_timeout: Duration::from_secs(10),
+            choke_timeout: Duration::from_secs(40),
+            ..LeechOptions::default()
+        };
+        let core = Core::new(target, &options, [7; 20], now);
         let mut talk = Self {
             core,
             now,
