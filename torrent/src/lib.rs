@@ -1,6 +1,6 @@
 //! BitTorrent: what torrents are named by, the files and links that say so, and swarms.
 //!
-//! All but [`swarm`] is pure: bytes in, bytes out; no files, no sockets, no clock.
+//! All but [`swarm`] and [`leech`] is pure: bytes in, bytes out; no files, no sockets, no clock.
 //!
 //! - [`bencode`]: the encoding of everything here, canonical only (BEP 3). A value knows where it
 //!   stands, so that hashes are taken over bytes as they were received.
@@ -11,6 +11,7 @@
 //! - [`PieceHasher`]: piece hashes, from bytes as they come.
 //! - [`InfoHash`], [`HostPort`]: a torrent's name; where someone listens.
 //! - [`swarm`]: seeding, and downloading torrents of others.
+//! - [`leech`]: chosen ranges of a file from single peers.
 //!
 //! Version 1 only: torrents that have just the second version's hashes (BEP 52) are told apart and
 //! refused, those that have both are read as version 1.
