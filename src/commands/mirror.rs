@@ -1,9 +1,12 @@
 //! `datt mirror`: what this node keeps for others, and how it stands by that.
 
+use std::path::Path;
+
 use clap::Subcommand;
 use views::data::{Mirror, MirrorQuota, MirrorRule, MirrorStatus, MissingBlob};
 
 use super::{
+    audit,
     client::Client,
     failure::CommandError,
     outcome::Outcome,
@@ -19,14 +22,17 @@ const MISSING: usize = 20;
 pub(super) enum MirrorCommand {
     /// Rules, room, what is promised, held and missing, and who else mirrors
     Status,
+    /// Challenge those who say that they hold something, or show how they did so far
+    Audit(audit::AuditArgs),
 }
 
-pub(super) async fn run(client: &Client, command: MirrorCommand) -> Result<Outcome, CommandError> {
+pub(super) async fn run(data: &Path, command: MirrorCommand) -> Result<Outcome, CommandError> {
     match command {
         MirrorCommand::Status => {
-            let status: MirrorStatus = client.get(ROUTE).await?;
+            let status: MirrorStatus = Client::of_folder(data)?.get(ROUTE).await?;
             Ok(Outcome::new(describe(&status, now_ms()), &status))
         }
+        MirrorCommand::Audit(args) => audit::run(data, args).await,
     }
 }
 

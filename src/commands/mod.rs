@@ -1,6 +1,7 @@
 //! The command line. Every command but `up` talks to the running node by its HTTP API.
 
 mod add;
+mod audit;
 pub mod client;
 mod deny;
 mod export;
@@ -140,7 +141,7 @@ impl Cli {
             Command::Pin(args) => pins::pin(&Client::of_folder(&data)?, &args).await,
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,
             Command::Pins => pins::list(&Client::of_folder(&data)?).await,
-            Command::Mirror(command) => mirror::run(&Client::of_folder(&data)?, command).await,
+            Command::Mirror(command) => mirror::run(&data, command).await,
             Command::Status => status::run(&Client::of_folder(&data)?).await,
             Command::Verify => verify::run(&Client::of_folder(&data)?).await,
             Command::Identity(command) => identity::run(&Client::of_folder(&data)?, command).await,
