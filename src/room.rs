@@ -1,5 +1,5 @@
-//! Keeps the data folder within its limit between the blob store's own accounts: what else lies there is
-//! measured every second, and what grew is made up for by what may go.
+//! Keeps the data folder within its limit between the blob store's own accounts: what else lies
+//! there is measured every second, and what grew is made up for by what may go.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_secs(1);
-/// Share of the limit that blobs never fill, and most of it, bytes: entries grow into it between two
-/// measurements.
+/// Share of the limit that blobs never fill, and most of it, bytes: entries grow into it between
+/// two measurements.
 const MARGIN_SHARE: u64 = 64;
 const MARGIN_BYTES: u64 = 64 << 20;
 /// Bytes on disk for one of an entry: tables, indexes, pages half full and pages written anew.

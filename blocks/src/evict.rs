@@ -1,5 +1,5 @@
-//! Making room: what is kept for no better reason than the cache goes, longest unused first; for what
-//! a person promised also what rules ask for, what is worth least first.
+//! Making room: what is kept for no better reason than the cache goes, longest unused first; for
+//! what a person promised also what rules ask for, what is worth least first.
 
 use std::collections::BTreeSet;
 
@@ -51,6 +51,19 @@ impl Blobs {
         Ok(self.quota().reserve(bytes)?)
     }
 
+    /// Makes room for what a person promised to keep, at the cost of what rules ask for. True when
+    /// there is room now.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn make_way(&self, bytes: u64) -> Result<bool, StoreError> {
+        match self.reserve_for(bytes, &Keep::pin("way")).await {
+            Ok(_) => Ok(true),
+            Err(NoRoom::Quota(_)) => Ok(false),
+            Err(NoRoom::Store(error)) => Err(error),
+        }
+    }
+
     /// As [`Blobs::reserve`], for more room.
     pub(crate) async fn grow(&self, room: &mut Reservation, bytes: u64) -> Result<(), NoRoom> {
         let Err(refused) = room.grow(bytes) else {
@@ -77,8 +90,8 @@ impl Blobs {
         self.evict(evictable, excess_bytes).await
     }
 
-    /// Brings reasons to keep in line with what rules ask for: `keep` stays for them, `unmatched` is
-    /// no more than cached, `drop` goes unless a person promised to keep it.
+    /// Brings reasons to keep in line with what rules ask for: `keep` stays for them, `unmatched`
+    /// is no more than cached, `drop` goes unless a person promised to keep it.
     ///
     /// # Errors
     /// When the store can't be written.

@@ -4,14 +4,17 @@
 //! writes that are still running. Reserving is one step under one lock, so concurrent imports can't
 //! overshoot together.
 //!
-//! What isn't the blob store's is known only when it is measured. Two things keep it within the limit
-//! between two measurements: a margin that blobs never fill, and what its writers announce
+//! What isn't the blob store's is known only when it is measured. Two things keep it within the
+//! limit between two measurements: a margin that blobs never fill, and what its writers announce
 //! ([`Quota::expect_other`]), which counts until it was measured for certain.
 
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use thiserror::Error;
@@ -26,8 +29,8 @@ const RECORD_BYTES: u64 = 4 * 1024;
 /// Free disk space that is never used, so that databases can still commit.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Measurements after which what was announced before them is on disk: entries are brought there every
-/// few seconds.
+/// Measurements after which what was announced before them is on disk: entries are brought there
+/// every few seconds.
 const SETTLED_AFTER: usize = 10;
 
 /// Why bytes may not be written.
@@ -99,10 +102,13 @@ struct Account {
     used: Mutex<QuotaUse>,
     /// What was announced, by the measurements that followed.
     expected: Mutex<VecDeque<u64>>,
+    /// Bytes committed since the start; changes under the lock of `used`.
+    committed_bytes: AtomicU64,
 }
 
 impl Quota {
-    /// A quota of `max_bytes` for everything under `folder`, leaving `min_free_bytes` of its disk alone.
+    /// A quota of `max_bytes` for everything under `folder`, leaving `min_free_bytes` of its disk
+    /// alone.
     pub fn new(folder: impl Into<PathBuf>, max_bytes: u64, min_free_bytes: u64) -> Self {
         let used = QuotaUse {
             max_bytes,
@@ -113,6 +119,7 @@ impl Quota {
             min_free_bytes,
             used: Mutex::new(used),
             expected: Mutex::new(VecDeque::from([0])),
+            committed_bytes: AtomicU64::new(0),
         }))
     }
 
@@ -195,8 +202,17 @@ impl Quota {
         }
     }
 
-    pub(crate) fn set_store_bytes(&self, bytes: u64) {
-        self.lock().store_bytes = bytes;
+    /// What was committed in all so far: to be asked before the store is measured.
+    pub(crate) fn committed_bytes(&self) -> u64 {
+        self.0.committed_bytes.load(Ordering::SeqCst)
+    }
+
+    /// What the store takes, as measured after so much had been committed in all. What was
+    /// committed while it was measured may have been seen or not: it counts.
+    pub(crate) fn set_store_bytes(&self, bytes: u64, committed_before: u64) {
+        let mut used = self.lock();
+        let meanwhile = self.committed_bytes().saturating_sub(committed_before);
+        used.store_bytes = bytes.saturating_add(meanwhile);
     }
 
     fn take(&self, bytes: u64) -> Result<(), QuotaError> {
@@ -269,6 +285,8 @@ impl Reservation {
     /// Turns the promise into `stored_bytes` that now lie in the store; the rest is given back.
     pub fn commit(self, stored_bytes: u64) {
         let mut used = self.quota.lock();
+        let committed = &self.quota.0.committed_bytes;
+        committed.fetch_add(stored_bytes, Ordering::SeqCst);
         used.store_bytes = used.store_bytes.saturating_add(stored_bytes);
         // Dropping `self` gives the promise back.
     }
@@ -324,6 +342,18 @@ mod tests {
         let mut held = quota.reserve(20).unwrap();
         assert!(held.grow(1).is_err());
         assert_eq!(held.bytes(), 20);
+    }
+
+    #[test]
+    fn what_is_committed_while_the_store_is_measured_is_not_forgotten() {
+        let quota = quota(100);
+        quota.reserve(10).unwrap().commit(10);
+        let before = quota.committed_bytes();
+        quota.reserve(20).unwrap().commit(20);
+        quota.set_store_bytes(12, before);
+        assert_eq!(quota.usage().store_bytes, 32);
+        quota.set_store_bytes(31, quota.committed_bytes());
+        assert_eq!(quota.usage().store_bytes, 31);
     }
 
     #[test]

@@ -334,7 +334,8 @@ impl Blobs {
     /// # Errors
     /// When the store can't be read or written.
     pub async fn maintain(&self) -> Result<(), StoreError> {
-        self.settle().await?;
+        // What was committed is an estimate.
+        self.measure().await?;
         self.look_over().await?;
         self.trim_cache(self.0.cache_max_bytes).await?;
         self.sweep_index().await?;

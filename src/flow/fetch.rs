@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use blocks::{BlobStatus, FetchError, FetchOptions, Keep, PeerReport};
+use blocks::{BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError};
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
 use tokio::{
     task::JoinSet,
@@ -166,6 +166,7 @@ async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {
         Ok(Err(error)) => {
             note_faults(core, error.faults());
             tracing::debug!(%blob, %error, "media not fetched");
+            make_way(core, &want.keep, &error).await;
             give_up_or_wait(core, &blob, &error);
         }
         Err(_) => Core::lock(&core.wants).failed(&blob, now_ms()),
@@ -181,6 +182,16 @@ async fn forget_old_pin(core: &Core, blob: BlobId, keep: &Keep) {
         && let Err(error) = core.blobs.release(blob, keep).await
     {
         tracing::warn!(%blob, %error, "cannot take a pin back");
+    }
+}
+
+/// What a person promised to keep comes before what rules ask for: the next attempt has room.
+async fn make_way(core: &Core, keep: &Keep, error: &FetchError) {
+    if let FetchError::Quota(QuotaError::Exceeded { wanted_bytes, .. }) = error
+        && keep.is_promise()
+        && let Err(error) = core.blobs.make_way(*wanted_bytes).await
+    {
+        tracing::warn!(%error, "cannot make room for what is pinned");
     }
 }
 

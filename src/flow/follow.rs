@@ -102,6 +102,7 @@ fn exchange_event(core: &Arc<Core>, event: Event) {
         Event::PeerUp(peer) => {
             tracing::info!(peer = %peer.short(), "peer up");
             upkeep::retry_wants(core);
+            core.mirror.say_again();
         }
         Event::PeerDown(peer) => tracing::info!(peer = %peer.short(), "peer down"),
         Event::Banned { peer, reason } => {

@@ -1,5 +1,5 @@
-//! Rules, evaluated continuously: after events, when fetches end, when another mirror's turn is over,
-//! and now and then, since ages and holders change without a word.
+//! Rules, evaluated continuously: after events, when fetches end, when another mirror's turn is
+//! over, and now and then, since ages and holders change without a word.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +36,10 @@ use crate::{
 const CALM: Duration = Duration::from_secs(1);
 /// And at most so far.
 const LOOK: Duration = Duration::from_secs(20);
+/// An evaluation is followed by a pause of so many times what it took.
+const LEISURE: u32 = 10;
+/// Promises are summed up for the gauges at most this often.
+const SUM: Duration = Duration::from_secs(30);
 /// Without rules, only promises are counted.
 const IDLE: Duration = Duration::from_secs(60);
 /// Everything is read again this often.
@@ -59,15 +63,20 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
 async fn work(core: Arc<Core>) {
     let mut evaluation = Evaluation::default();
     let mut events = core.events.subscribe();
+    let mut summed: Option<Instant> = None;
     loop {
+        let began = Instant::now();
         events.borrow_and_update();
         if let Err(error) = evaluation.pass(&core).await {
             tracing::warn!(%error, "cannot evaluate what is to be mirrored");
         }
         presence::announce(&core).await;
-        // The gauges of what is promised follow.
-        if let Err(error) = status::status(&core).await {
-            tracing::warn!(%error, "cannot sum up what is promised");
+        if summed.is_none_or(|at| at.elapsed() > SUM) {
+            // Its gauges follow.
+            if let Err(error) = status::status(&core).await {
+                tracing::warn!(%error, "cannot sum up what is promised");
+            }
+            summed = Some(Instant::now());
         }
         let pause = if core.mirror.rules.is_empty() {
             IDLE
@@ -79,7 +88,7 @@ async fn work(core: Arc<Core>) {
             let turn = Duration::from_millis(next_ms.saturating_sub(now_ms()));
             next = next.min(Instant::now() + turn);
         }
-        sleep(CALM).await;
+        sleep(CALM.max(began.elapsed() * LEISURE)).await;
         tokio::select! {
             () = sleep_until(next) => {}
             () = core.mirror.look.notified() => {}
@@ -448,8 +457,8 @@ fn followed(core: &Core) -> (BTreeSet<SpaceId>, BTreeSet<model::EntryId>) {
     (spaces, threads)
 }
 
-/// States the posts that are complete by now and weren't stated yet: after a start, or when a rule came
-/// to cover what was here.
+/// States the posts that are complete by now and weren't stated yet: after a start, or when a rule
+/// came to cover what was here.
 async fn state_held(core: &Arc<Core>, found: &BTreeMap<BlobId, Found>, candidates: &[Candidate]) {
     let mut posts = BTreeSet::new();
     {

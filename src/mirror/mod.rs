@@ -156,6 +156,12 @@ impl Mirror {
         *Core::lock(&self.report) = Arc::new(report);
     }
 
+    /// Somebody came who didn't hear which spaces are mirrored.
+    pub fn say_again(&self) {
+        Core::lock(&self.said_ms).clear();
+        self.look.notify_one();
+    }
+
     /// Whether it wasn't said lately that a space is mirrored; then it counts as said now.
     fn is_due(&self, space: SpaceId, now_ms: u64, every_ms: u64) -> bool {
         let mut said_ms = Core::lock(&self.said_ms);

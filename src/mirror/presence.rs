@@ -1,8 +1,8 @@
 //! How mirrors of one space see each other.
 //!
 //! A holding statement that names the space's first entry says "I mirror this space": what the
-//! signer's rules or pins ask for of it is held there or on its way. What it holds by now, its other
-//! statements say. No further message is needed, and who doesn't know of mirrors reads
+//! signer's rules or pins ask for of it is held there or on its way. What it holds by now, its
+//! other statements say. No further message is needed, and who doesn't know of mirrors reads
 //! nothing wrong into it.
 
 use std::{

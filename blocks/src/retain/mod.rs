@@ -1,15 +1,15 @@
 //! What a mirror keeps, fetches and gives up, under a byte budget. Pure: what is known and the time
 //! are handed in; the same input gives the same plan in every process.
 //!
-//! Candidates come with the rule that they go by. Worth orders them: what is needed comes before what
-//! enough others hold, earlier rules before later ones, higher scores before lower ones where the
-//! rule ranks by score, then what was active last. What is worth most gets the room. What is held
-//! counts as a little better than it is, so that two of the same worth don't take turns.
+//! Candidates come with the rule that they go by. Worth orders them: what is needed comes before
+//! what enough others hold, earlier rules before later ones, higher scores before lower ones where
+//! the rule ranks by score, then what was active last. What is worth most gets the room. What is
+//! held counts as a little better than it is, so that two of the same worth don't take turns.
 //!
-//! Where a rule says how many copies are enough, mirrors of one space share the work without a word:
-//! each ranks all of them by a hash of endpoint and blob (rendezvous hashing). The first ones fetch at
-//! once, each further one a while later, if by then there are still too few copies; and of too
-//! many holders the last ones may give up theirs.
+//! Where a rule says how many copies are enough, mirrors of one space share the work without a
+//! word: each ranks all of them by a hash of endpoint and blob (rendezvous hashing). The first ones
+//! fetch at once, each further one a while later, if by then there are still too few copies; and of
+//! too many holders the last ones may give up theirs.
 
 mod plan;
 mod rank;

@@ -54,6 +54,7 @@ impl Blobs {
     /// Clears temporary files that nobody writes, and counts what the folder takes.
     pub(crate) async fn measure(&self) -> Result<(), StoreError> {
         let (files, writes) = (self.files().clone(), self.writes().clone());
+        let committed_before = self.quota().committed_bytes();
         let measured = tokio::task::spawn_blocking(move || {
             if writes.remove_stale_temporaries(&files) {
                 // What running writes have reserved is counted twice until they end.
@@ -65,7 +66,7 @@ impl Blobs {
         .await
         .map_err(|_| StoreError::Stopped)?;
         let bytes = measured.map_err(|error| StoreError::new("measure its folder", error))?;
-        self.quota().set_store_bytes(bytes);
+        self.quota().set_store_bytes(bytes, committed_before);
         Ok(())
     }
 }

