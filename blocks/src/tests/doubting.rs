@@ -9,10 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use model::BlobId;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use super::{crashed, network::Node, noise, open, open_with};
-use crate::{BlobSource, BlobStatus, Blobs, Damaged, FetchOptions, Keep, ReadError, unwatched};
+use crate::{
+    BlobSource, BlobStatus, Blobs, Damaged, FetchOptions, Keep, ReadError, VerifyProgress,
+    unwatched,
+};
 
 const SIZE: usize = 9 << 20;
 const GROUP: u64 = 16 * 1024;
@@ -126,6 +129,26 @@ async fn peers_get_nothing_of_a_changed_file_and_no_lie() {
     assert!(taker.blobs.source(blob).await.is_err());
     giver.stop().await;
     taker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_of_a_part_is_taken_out_by_verification() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = open(dir.path()).await;
+    let (blob, _) = import(&blobs, "part", SIZE).await;
+    flip(&data(&blobs, blob), AT);
+    refused(&blobs, blob).await;
+    assert_eq!(blobs.held_ranges(blob).await.unwrap().len(), 2);
+    let mut damage = blobs.damage();
+    flip(&data(&blobs, blob), 0);
+    let progress = watch::Sender::new(VerifyProgress::default());
+    let damages = blobs.verify(&progress).await.unwrap();
+    assert_eq!(damages.len(), 1);
+    assert_eq!(damage.recv().await.unwrap(), Damaged::Blob(blob));
+    let lost = AT / GROUP * GROUP;
+    let held = blobs.held_ranges(blob).await.unwrap();
+    assert_eq!(held, [GROUP..lost, lost + GROUP..SIZE as u64]);
+    assert_eq!(blobs.verify(&progress).await.unwrap(), []);
 }
 
 #[tokio::test]

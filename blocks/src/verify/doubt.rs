@@ -179,9 +179,8 @@ impl Blobs {
             let status = self.stored_status(blob).await?;
             let size_bytes = match status {
                 BlobStatus::Complete { size_bytes } => size_bytes,
-                BlobStatus::Partial { total_bytes, .. } if why == Why::Bytes => {
-                    total_bytes.unwrap_or(0)
-                }
+                // Of one whose size isn't proven, the tree that the store has is the one that counts.
+                BlobStatus::Partial { .. } if why == Why::Bytes => self.held(blob).await?.size(),
                 BlobStatus::Partial { .. } | BlobStatus::Missing => {
                     // Written anew since it was recorded.
                     self.forget_look(blob).await?;
