@@ -540,6 +540,10 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     ledger.connect(&core);
     mirrors.connect(&core);
     core.fetcher.set_finder(Arc::new(Sources::new(&core)));
+    if core.throttle.is_capped() {
+        let throttle = core.throttle.clone();
+        core.fetcher.set_throttle(Arc::new(throttle));
+    }
     Ok(Assembled {
         core,
         router,

@@ -17,6 +17,7 @@ use crate::{
     core::Core,
     flow::retrieve::{Http, Link},
     service::blobs::driven,
+    throttle::Throttle,
 };
 
 /// Sources that may wait to be taken.
@@ -27,6 +28,7 @@ pub struct Sources {
     core: Weak<Core>,
     leecher: Leecher,
     gateways: Option<Http>,
+    throttle: Throttle,
 }
 
 impl std::fmt::Debug for Sources {
@@ -54,26 +56,28 @@ impl Sources {
         };
         Self {
             core: Arc::downgrade(core),
-            leecher: Leecher::new(LeechOptions::default()),
+            leecher: Leecher::new(LeechOptions {
+                throttle: Some(Arc::new(core.throttle.clone())),
+                ..LeechOptions::default()
+            }),
+            throttle: core.throttle.clone(),
             gateways,
         }
     }
 }
 
 impl Finder for Sources {
-    fn sources(
-        &self,
-        blob: BlobId,
-        size_bytes: Option<u64>,
-    ) -> stream::Boxed<Arc<dyn RawSource>> {
+    fn sources(&self, blob: BlobId, size_bytes: Option<u64>) -> stream::Boxed<Arc<dyn RawSource>> {
         let (found, receiver) = mpsc::channel(WAITING);
         let core = self.core.upgrade();
         let gateways = self.gateways.clone();
         let leecher = self.leecher.clone();
+        let throttle = self.throttle.clone();
         let work = async move {
             if let Some(http) = &gateways {
                 for at in 0..http.count() {
-                    let source: Arc<dyn RawSource> = gateway::Source::new(http.clone(), at, blob);
+                    let source: Arc<dyn RawSource> =
+                        gateway::Source::new(http.clone(), at, blob, throttle.clone());
                     if found.send(source).await.is_err() {
                         return;
                     }

@@ -17,7 +17,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use n0_future::boxed::BoxFuture;
+use bytes::Bytes;
+use futures_lite::StreamExt;
+use n0_future::boxed::{BoxFuture, BoxStream};
 use tokio_util::sync::CancellationToken;
 use views::data::{self, Ways};
 
@@ -245,6 +247,23 @@ impl Throttle {
         self.total_sent() >= self.0.spent_at.load(Ordering::Relaxed)
     }
 
+    /// What comes over HTTP from elsewhere, read as fast as the caps let it.
+    pub fn paced<E: Send + 'static>(
+        &self,
+        stream: BoxStream<Result<Bytes, E>>,
+    ) -> BoxStream<Result<Bytes, E>> {
+        let throttle = self.clone();
+        let paced = stream.then(move |piece| {
+            let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            let turn = throttle.ask_to_receive(Class::Http, flow::on_wire(bytes));
+            async move {
+                turn.await;
+                piece
+            }
+        });
+        paced.boxed()
+    }
+
     /// Keeps an engine within its share until `cancel`.
     pub async fn govern(
         &self,
@@ -326,6 +345,13 @@ impl Throttle {
 
     fn month(&self) -> MutexGuard<'_, Month> {
         self.0.month.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Peers of swarms that are read from one by one, apart from the engine.
+impl torrent::leech::Throttle for Throttle {
+    fn take(&self, bytes: u64) -> torrent::leech::BoxFuture<'_, ()> {
+        Box::pin(self.ask_to_receive(Class::Torrent, flow::on_wire(bytes)))
     }
 }
 

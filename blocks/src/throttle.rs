@@ -1,10 +1,12 @@
 //! The caps that transfers keep.
 
+use std::fmt;
+
 use n0_future::boxed::BoxFuture;
 
 /// What transfers ask before they move bytes, or right after; it also knows of the traffic that has
 /// nothing to do with blobs.
-pub trait Throttle: Send + Sync + 'static {
+pub trait Throttle: fmt::Debug + Send + Sync + 'static {
     /// Returns when `bytes` may be sent.
     fn send(&self, bytes: u64) -> BoxFuture<()>;
 

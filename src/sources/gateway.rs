@@ -13,7 +13,7 @@ use reqwest::{
 };
 use tokio::{sync::watch, time::timeout};
 
-use crate::flow::retrieve::Http;
+use crate::{flow::retrieve::Http, throttle::Throttle};
 
 /// Longest wait for the head of an answer.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -23,17 +23,24 @@ pub(super) struct Source {
     http: Http,
     at: usize,
     blob: BlobId,
+    throttle: Throttle,
     // All of it, or it isn't there at all.
     has: watch::Receiver<Option<Vec<Range<u64>>>>,
 }
 
 impl Source {
-    pub(super) fn new(http: Http, at: usize, blob: BlobId) -> Arc<dyn RawSource> {
+    pub(super) fn new(
+        http: Http,
+        at: usize,
+        blob: BlobId,
+        throttle: Throttle,
+    ) -> Arc<dyn RawSource> {
         let (_, has) = watch::channel(None);
         Arc::new(Self {
             http,
             at,
             blob,
+            throttle,
             has,
         })
     }
@@ -53,18 +60,23 @@ impl RawSource for Source {
         let path = format!("blob/{}", self.blob);
         let answer = async move {
             let header = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-            let request = http.of_gateway(at, Method::GET, &path).header(RANGE, header);
+            let request = http
+                .of_gateway(at, Method::GET, &path)
+                .header(RANGE, header);
             let response = send(request).await?;
             if response.status() != StatusCode::PARTIAL_CONTENT {
                 return Err(RawFault::Lied("the whole where a range was asked for"));
             }
             let wanted = range.end - range.start;
-            if response.content_length().is_some_and(|bytes| bytes != wanted) {
+            if response
+                .content_length()
+                .is_some_and(|bytes| bytes != wanted)
+            {
                 return Err(RawFault::Lied("another range than was asked for"));
             }
             Ok(body(response, wanted))
         };
-        flat(answer)
+        self.throttle.paced(flat(answer))
     }
 }
 

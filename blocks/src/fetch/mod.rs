@@ -20,7 +20,7 @@ mod whole;
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use iroh::{Endpoint, EndpointId};
 use model::BlobId;
 use thiserror::Error;
 
-use crate::{Keep, QuotaError, ReadError, StoreError, store::Blobs};
+use crate::{Keep, QuotaError, ReadError, StoreError, Throttle, store::Blobs};
 
 pub use lane::Lane;
 pub use peer::PeerFault;
@@ -173,6 +173,7 @@ struct Inner {
     sizes: sizes::Sizes,
     shares: shares::Shares,
     finder: Found,
+    throttle: OnceLock<Arc<dyn Throttle>>,
     started: tokio::time::Instant,
 }
 
@@ -197,6 +198,7 @@ impl Fetcher {
             sizes: sizes::Sizes::default(),
             shares: shares::Shares::default(),
             finder: Found::default(),
+            throttle: OnceLock::new(),
             started: tokio::time::Instant::now(),
         }))
     }
@@ -211,6 +213,11 @@ impl Fetcher {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *found = Some(finder);
+    }
+
+    /// Reads from iroh providers only as fast as `throttle` lets it; the first one stays.
+    pub fn set_throttle(&self, throttle: Arc<dyn Throttle>) {
+        self.0.throttle.get_or_init(|| throttle);
     }
 
     /// Where the bytes of a blob come from, and came from in the last minutes; those that gave

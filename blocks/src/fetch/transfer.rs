@@ -145,10 +145,11 @@ async fn receive(
             BaoContentItem::Parent(_) => None,
         };
         sink.put(item).await?;
-        if let Some((offset, data)) = leaf
-            && !pull.landed(request, offset, &data)
-        {
-            return Ok(());
+        if let Some((offset, data)) = leaf {
+            if !pull.landed(request, offset, &data) {
+                return Ok(());
+            }
+            pull.received(data.len() as u64).await;
         }
     }
 }

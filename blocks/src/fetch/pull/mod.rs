@@ -161,6 +161,13 @@ impl Pull {
         &self.inner.blobs
     }
 
+    /// Returns when more may be read from a provider, after `bytes` were.
+    pub(super) async fn received(&self, bytes: u64) {
+        if let Some(throttle) = self.inner.throttle.get() {
+            throttle.receive(bytes).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // What a panic leaves half-done is at worst fetched again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
