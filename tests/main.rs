@@ -18,6 +18,7 @@ mod events;
 mod http;
 mod liars;
 mod media;
+mod mirror;
 mod mirroring;
 mod node;
 mod offline;

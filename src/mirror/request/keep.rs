@@ -74,9 +74,9 @@ pub async fn apply(core: &Arc<Core>, asked: PinTarget, peer: Option<EndpointKey>
         }
         return;
     };
-    if before != Some(promise)
-        && let Err(error) = pinning::promise_to_keep(core, pin, promise).await
-    {
+    // Asked once more, it is looked over once more: something may have been lost.
+    let must_look = before != Some(promise) || peer.is_some();
+    if must_look && let Err(error) = pinning::promise_to_keep(core, pin, promise).await {
         tracing::warn!(pin = %pin.id(), %error, "what was asked for can't be pinned");
     }
     if let (Target::Blob(blob), Some(peer)) = (pin, peer) {
