@@ -468,7 +468,7 @@ async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
     let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
     let gate = Arc::clone(&denylist);
-    let torrents = Torrents::open(&config, &folder).await?;
+    let torrents = Torrents::open(&config, &folder)?;
     let publicity = Arc::clone(&torrents.publicity);
     let may_have = move |blob, _| gate.check_blob(blob).is_none() && publicity.is_for_peers(&blob);
     // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.

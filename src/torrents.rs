@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gateway::node::NodeError;
 use model::{BlobId, SpaceId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use torrent::{
     HostPort, Info, InfoHash, Magnet, Metainfo,
-    swarm::{Swarm, SwarmError, SwarmOptions},
+    swarm::{Swarm, SwarmOptions},
 };
 use views::data::{Claim, Publicity, TorrentName};
 
@@ -40,7 +40,11 @@ const ASKED: usize = 1_000;
 /// Everything about swarms.
 #[derive(Debug)]
 pub struct Torrents {
-    swarm: Option<Swarm>,
+    /// None when swarms are switched off.
+    options: Option<SwarmOptions>,
+    /// Started when the first torrent is offered or downloaded: before, nothing is sent at all.
+    session: watch::Sender<Option<Swarm>>,
+    starting: tokio::sync::Mutex<()>,
     /// What may be seeded, and what was.
     pub shelf: Shelf,
     /// What this person said of blobs.
@@ -58,30 +62,23 @@ pub enum TorrentsError {
     /// The lists in the data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The session.
-    #[error(transparent)]
-    Swarm(#[from] SwarmError),
     /// The configuration.
     #[error("torrent.dht_nodes is wrong: {0}: write host and port, as in dht.example:6881")]
     Node(String),
 }
 
 impl Torrents {
-    /// Opens the lists and, where swarms are switched on, starts the session.
+    /// Opens the lists; the session is started when it is needed first.
     ///
     /// # Errors
-    /// When the folder can't be read, or the port is taken.
-    pub async fn open(config: &Config, folder: &DataFolder) -> Result<Self, TorrentsError> {
-        let shelf = Shelf::open(folder)?;
-        let publicity = Arc::new(Publicities::open(folder)?);
-        let swarm = match options(config, folder)? {
-            Some(options) => Some(Swarm::start(options).await?),
-            None => None,
-        };
+    /// When the folder can't be read, or the configuration is wrong.
+    pub fn open(config: &Config, folder: &DataFolder) -> Result<Self, TorrentsError> {
         Ok(Self {
-            swarm,
-            shelf,
-            publicity,
+            options: options(config, folder)?,
+            session: watch::Sender::new(None),
+            starting: tokio::sync::Mutex::new(()),
+            shelf: Shelf::open(folder)?,
+            publicity: Arc::new(Publicities::open(folder)?),
             claims: Mutex::default(),
             names: names::Cache::default(),
             asked: Mutex::default(),
@@ -90,22 +87,46 @@ impl Torrents {
         })
     }
 
-    /// The session; none when swarms are switched off.
-    pub fn swarm(&self) -> Option<&Swarm> {
-        self.swarm.as_ref()
+    /// Whether this node takes part in swarms.
+    pub fn is_enabled(&self) -> bool {
+        self.options.is_some()
     }
 
-    /// The session.
+    /// The session, once it was needed.
+    pub fn swarm(&self) -> Option<Swarm> {
+        self.session.borrow().clone()
+    }
+
+    /// The session, as soon as it is needed by somebody; never where swarms are switched off.
+    pub async fn started(&self) -> Swarm {
+        let mut session = self.session.subscribe();
+        let started = session.wait_for(Option::is_some).await;
+        match started.ok().and_then(|swarm| swarm.clone()) {
+            Some(swarm) => swarm,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The session, which is started now if it wasn't.
     ///
     /// # Errors
-    /// When swarms are switched off.
-    pub fn session(&self) -> Result<&Swarm, NodeError> {
-        self.swarm.as_ref().ok_or_else(|| {
-            NodeError::Unavailable(
+    /// When swarms are switched off, or its port can't be had.
+    pub async fn session(&self) -> Result<Swarm, NodeError> {
+        let Some(options) = &self.options else {
+            return Err(NodeError::Unavailable(
                 "BitTorrent is switched off here: set torrent.enabled and start the node again"
                     .to_owned(),
-            )
-        })
+            ));
+        };
+        let _starting = self.starting.lock().await;
+        if let Some(swarm) = self.swarm() {
+            return Ok(swarm);
+        }
+        let swarm = Swarm::start(options.clone())
+            .await
+            .map_err(|error| NodeError::local("take part in swarms", error))?;
+        self.session.send_replace(Some(swarm.clone()));
+        Ok(swarm)
     }
 
     /// Notes what a post says of a medium.

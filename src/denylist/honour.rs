@@ -196,6 +196,9 @@ async fn remove_dags(core: &Core) -> Result<(), StoreError> {
 async fn remove(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
     note(core, blob).await?;
     Core::lock(&core.wants).remove(&blob);
+    for (infohash, _) in core.torrents.shelf.with(&blob) {
+        flow::seed::take_back(core, infohash).await?;
+    }
     let denied = core.blobs.deny(blob).await;
     denied.map_err(|error| NodeError::local("remove a denied blob", error))
 }

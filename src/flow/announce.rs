@@ -106,7 +106,8 @@ async fn held_in_full(core: &Arc<Core>, post: EntryId) -> Option<(HeldPost, bool
     let mut blobs = Vec::new();
     for medium in &media.media {
         for blob in std::iter::once(&medium.blob).chain(&medium.small) {
-            if !fetch::is_held(core, *blob).await {
+            let is_for_peers = core.torrents.publicity.is_for_peers(blob);
+            if !is_for_peers || !fetch::is_held(core, *blob).await {
                 return None;
             }
             blobs.push(*blob);

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use torrent::{
     FileRole, Info, InfoHash,
-    swarm::{Seed, Swarm, SwarmEvent},
+    swarm::{Seed, SwarmEvent},
 };
 use views::data::{Claim, Publicity};
 
@@ -36,18 +36,19 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
 }
 
 async fn work(core: &Arc<Core>) {
-    if core.torrents.swarm().is_none() {
+    if !core.torrents.is_enabled() {
         return std::future::pending().await;
     }
-    let mut events = core.torrents.swarm().map(Swarm::events);
+    let mut events = None;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let event = async {
-            match &mut events {
-                Some(events) => events.recv().await,
-                None => std::future::pending().await,
-            }
+            let events = match &mut events {
+                Some(events) => events,
+                None => events.insert(core.torrents.started().await.events()),
+            };
+            events.recv().await
         };
         tokio::select! {
             _ = looks.tick() => look_at_everything(core).await,
@@ -60,7 +61,7 @@ async fn work(core: &Arc<Core>) {
                 Ok(event) => withdrawn(core, event).await,
                 // Whatever was missed is found by the next look.
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => events = None,
+                Err(RecvError::Closed) => return,
             },
         }
     }
@@ -202,7 +203,6 @@ async fn look_at_shelved(
 }
 
 async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Result<(), NodeError> {
-    let swarm = core.torrents.session()?;
     if core.torrents.is_offered(&infohash) {
         return Ok(());
     }
@@ -217,8 +217,12 @@ async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Resul
     };
     let rarity = shelved.blobs.iter().map(|blob| holders(core, *blob)).min();
     let is_public = shelved.origin != Origin::Foreign;
+    let session = core.torrents.session().await;
+    let problem = session.as_ref().err().map(ToString::to_string);
+    core.warn("torrent", problem);
+    let session = session?;
     core.torrents.note_offered(infohash, true);
-    swarm.offer(Seed {
+    session.offer(Seed {
         metainfo: torrents::metainfo(core, info, is_public),
         files,
         rarity: rarity.unwrap_or(0),

@@ -47,7 +47,7 @@ pub async fn set_publicity(
         Err(panic) => return Err(NodeError::local("note how far a file may travel", panic)),
     }
     for blob in blobs {
-        if core.torrents.swarm().is_some() {
+        if core.torrents.is_enabled() {
             seed::consider(core, blob).await?;
         }
     }
@@ -73,7 +73,7 @@ pub async fn album(
     }
     let info = torrents::info_of_album(core, &root.to_string(), files).await?;
     let infohash = info.infohash();
-    if publicity == Publicity::Swarm && core.torrents.swarm().is_some() {
+    if publicity == Publicity::Swarm && core.torrents.is_enabled() {
         let shelved = Shelved {
             name: name.to_owned(),
             size_bytes,

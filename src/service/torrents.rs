@@ -135,13 +135,15 @@ async fn web_seed(
         .ok_or_else(|| unknown(&infohash))?;
     let nothing =
         || NodeError::NotFound(format!("there is no such file in the torrent {infohash}"));
-    let (top, below) = path.split_first().ok_or_else(nothing)?;
+    let single = || shelved.blobs.first().filter(|_| !info.is_album()).copied();
+    let Some((top, below)) = path.split_first() else {
+        return single().ok_or_else(nothing);
+    };
     if top != info.name() {
         return Err(nothing());
     }
     if !info.is_album() {
-        let single = shelved.blobs.first().filter(|_| below.is_empty());
-        return single.copied().ok_or_else(nothing);
+        return single().filter(|_| below.is_empty()).ok_or_else(nothing);
     }
     let below = below.join("/");
     let files = info

@@ -35,7 +35,7 @@ pub(super) async fn find(
     size_bytes: Option<u64>,
     found: &mpsc::Sender<Arc<dyn RawSource>>,
 ) {
-    let (Some(swarm), Some(said)) = (core.torrents.swarm(), core.torrents.said(&blob)) else {
+    let Some(said) = core.torrents.said(&blob) else {
         return;
     };
     let length_bytes = size_bytes.unwrap_or(said.size_bytes);
@@ -44,9 +44,17 @@ pub(super) async fn find(
         .into_iter()
         .filter(|infohash| !core.torrents.shelf.is_false(&blob, infohash))
         .collect();
-    if length_bytes == 0 || claimed.is_empty() || swarm.is_paused() {
+    if length_bytes == 0 || claimed.is_empty() || !core.torrents.is_enabled() {
         return;
     }
+    let swarm = match core.torrents.session().await {
+        Ok(swarm) if !swarm.is_paused() => swarm,
+        Ok(_) => return,
+        Err(error) => {
+            tracing::debug!(%error, "no swarm is a source");
+            return;
+        }
+    };
     let mut swarms = FuturesUnordered::new();
     for infohash in claimed {
         let target = Target {
@@ -54,6 +62,7 @@ pub(super) async fn find(
             piece_bytes: PIECE_BYTES.get(),
             length_bytes,
         };
+        let swarm = &swarm;
         swarms.push(async move {
             let addresses = swarm.find_peers(infohash).await;
             connect(leecher, target, addresses, found).await;

@@ -40,15 +40,19 @@ impl Governed for Session {
 
 /// Runs until cancelled.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
-    let Some(swarm) = core.torrents.swarm().cloned() else {
-        return cancel.cancelled().await;
+    let started = cancel.run_until_cancelled(core.torrents.started());
+    let Some(swarm) = started.await else {
+        return;
     };
     let of = &core.config.torrent;
     let own = OwnLimits {
         upload_bytes_per_s: of.max_upload_bytes_per_s,
         download_bytes_per_s: of.max_download_bytes_per_s,
         // The configuration was checked when it was read.
-        hours: of.active_hours.as_ref().and_then(|hours| hours.parse().ok()),
+        hours: of
+            .active_hours
+            .as_ref()
+            .and_then(|hours| hours.parse().ok()),
     };
     let engine = Arc::new(Session(swarm));
     core.throttle.govern(engine, own, cancel).await;

@@ -44,7 +44,11 @@ pub fn download(
     core: Arc<Core>,
     request: TorrentRequest,
 ) -> Result<Items<TorrentProgress>, NodeError> {
-    core.torrents.session()?;
+    if !core.torrents.is_enabled() {
+        return Err(NodeError::Unavailable(
+            "BitTorrent is switched off on this node (torrent.enabled)".to_owned(),
+        ));
+    }
     let wanted = wanted(&request.source)?;
     let peers = request.peers.iter().take(PEERS).map(|peer| {
         peer.parse().map_err(|_| {
@@ -93,7 +97,7 @@ async fn run(
         return already_here(core, infohash, &shelved).await;
     }
     let folder = incoming(core, &infohash);
-    let session = core.torrents.session()?;
+    let session = core.torrents.session().await?;
     let download = session
         .download(wanted, &folder, options)
         .await
