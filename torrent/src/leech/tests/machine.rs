@@ -225,6 +225,7 @@ fn a_block_that_is_passed_over_is_missed() {
     assert_eq!(talk.asked(), [block(0, 0)]);
     let mut served = 0;
     let error = loop {
+        assert!(served < 20);
         talk.waits(SECOND).unwrap();
         talk.core.read(MIB..MIB + 16 * KIB).unwrap();
         assert_eq!(talk.asked(), [block(1, 0)]);
@@ -277,6 +278,9 @@ fn what_a_peer_has_is_known_when_it_is_ready() {
         assert!(matches!(error, LeechError::Lacks { piece } if piece == lacked));
         assert!(error.is_lasting());
     }
+    let spare = Message::Bitfield(Bytes::from_static(&[0x60, 0x60]));
+    let fault = talk.says(&spare).unwrap_err();
+    assert!(matches!(fault, LeechError::Garbage(WireFault::SpareBits)));
     talk.says(&Message::Have(3)).unwrap();
     assert!(talk.core.read(2 * MIB..3 * MIB + 1).is_ok());
     for piece in [3, 0, 4, 5, 6, 7, 8] {
@@ -327,7 +331,14 @@ fn a_silent_connection_is_kept_alive_and_chatter_is_not() {
         id: 9,
         payload: Bytes::from(vec![0; 60 << 10]),
     };
-    let error = (0..100).find_map(|_| talk.says(&pex).err());
-    let expected = WireFault::Chatter;
-    assert!(matches!(error, Some(LeechError::Garbage(fault)) if fault == expected));
+    for (message, most) in [
+        (pex, 80),
+        (Message::Have(0), 500_000),
+        (Message::KeepAlive, 1 << 20),
+    ] {
+        let mut talk = Talk::open(MIB, false);
+        let error = (0..=most).find_map(|_| talk.says(&message).err());
+        let expected = WireFault::Chatter;
+        assert!(matches!(error, Some(LeechError::Garbage(fault)) if fault == expected));
+    }
 }

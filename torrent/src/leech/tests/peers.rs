@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,7 @@ use crate::{
     InfoHash,
     leech::{
         Target,
-        wire::{BLOCK_BYTES, Block, Extensions, Handshake, InfoMessage, Message},
+        wire::{BLOCK_BYTES, Block, Extensions, HANDSHAKE_BYTES, Handshake, InfoMessage, Message},
     },
 };
 
@@ -69,6 +72,8 @@ pub struct Seed {
     /// What it was told, but for requests.
     pub heard: watch::Receiver<Vec<Message>>,
     pub requests: Arc<Mutex<Vec<Block>>>,
+    /// As many requests have waited for their answer at once.
+    pub most_waiting: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -78,7 +83,9 @@ impl Seed {
         let addr = listener.local_addr().unwrap();
         let (heard, hears) = watch::channel(Vec::new());
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let most_waiting = Arc::new(AtomicUsize::new(0));
         let mut session = Session {
+            most_waiting: most_waiting.clone(),
             content: content.into(),
             target,
             manners,
@@ -102,6 +109,7 @@ impl Seed {
             target,
             heard: hears,
             requests,
+            most_waiting,
             task,
         }
     }
@@ -119,6 +127,7 @@ struct Session {
     manners: Manners,
     heard: watch::Sender<Vec<Message>>,
     requests: Arc<Mutex<Vec<Block>>>,
+    most_waiting: Arc<AtomicUsize>,
     waiting: VecDeque<(Instant, Block)>,
     answered: usize,
     inbox: BytesMut,
@@ -133,7 +142,7 @@ impl Session {
                 return Ok(());
             }
         }
-        let _ = self.inbox.split_to(super::super::wire::HANDSHAKE_BYTES);
+        let _ = self.inbox.split_to(HANDSHAKE_BYTES);
         self.greet();
         loop {
             stream.write_all(&self.outbox.split()).await?;
@@ -197,6 +206,8 @@ impl Session {
                     self.requests.lock().unwrap().push(block);
                     let due = Instant::now() + self.manners.delay;
                     self.waiting.push_back((due, block));
+                    let waiting = self.waiting.len();
+                    self.most_waiting.fetch_max(waiting, Ordering::SeqCst);
                     continue;
                 }
                 Message::Interested if !self.manners.is_choking => self.say(&Message::Unchoke),
