@@ -17,6 +17,7 @@ mod folder;
 mod keeper;
 mod open;
 mod options;
+mod refuse;
 mod rotation;
 mod seed;
 mod session;

@@ -154,6 +154,8 @@ impl Shared {
             self.give_up(entry, WithdrawReason::Damaged);
             return Err(SwarmError::Withdrawn { infohash });
         }
+        // looked at for a start; who asks for pieces opens them again
+        content.close();
         *entry.live() = Some(Live { handle, content });
         if entry.cancel.is_cancelled() {
             self.put_out(entry).await;

@@ -23,6 +23,7 @@ use super::{
     folder::Folder,
     keeper,
     open::{MAX_OPEN, OpenFiles},
+    refuse,
     shared::{Shared, State},
     where_to::Reach,
 };
@@ -132,6 +133,13 @@ impl Swarm {
             let keep = caps::keep(session, limits);
             cancel.run_until_cancelled(keep).await;
         });
+        if let (false, Some(listen)) = (shared.options.utp, shared.engine.addr()) {
+            let cancel = shared.cancel.clone();
+            shared.tasks.spawn(async move {
+                let refuse = refuse::refuse_all(listen);
+                cancel.run_until_cancelled(refuse).await;
+            });
+        }
         Ok(Self {
             shared,
             _ends: ends,

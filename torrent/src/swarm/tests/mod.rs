@@ -3,6 +3,7 @@
 mod caps;
 mod downloads;
 mod fakes;
+mod many;
 mod seeds;
 
 use std::{
