@@ -52,6 +52,12 @@ impl Files {
         self.dir.join("index.redb")
     }
 
+    /// Where a blob is collected that nobody can verify before it is whole; goes with the
+    /// temporary files of writes that are over.
+    pub(crate) fn collecting(&self, blob: BlobId) -> PathBuf {
+        self.paths.temp_path.join(format!("collecting-{blob}"))
+    }
+
     /// Where blocks wait until they are a DAG.
     pub(crate) fn packs(&self) -> PathBuf {
         self.dir.join("packs")

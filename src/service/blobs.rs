@@ -473,7 +473,7 @@ pub fn read_error(error: ReadError) -> NodeError {
 /// A fetch error as the person sees it.
 pub fn fetch_error(error: FetchError) -> NodeError {
     match error {
-        FetchError::NoPeer { blob, .. } => not_held(blob),
+        FetchError::NoPeer { blob, .. } | FetchError::NotThatBlob { blob, .. } => not_held(blob),
         FetchError::TooLarge {
             wanted_bytes,
             max_bytes,

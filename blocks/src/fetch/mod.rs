@@ -122,6 +122,15 @@ pub enum FetchError {
         /// What was asked for.
         range: Range<u64>,
     },
+    /// Sources that nobody could verify piece by piece delivered another blob: who said that they
+    /// have this one, a manifest with an infohash, said something false.
+    #[error("what {} delivered is not {blob}", names(sources))]
+    NotThatBlob {
+        /// The blob.
+        blob: BlobId,
+        /// Who delivered; nothing tells which of them was wrong.
+        sources: Vec<SourceLabel>,
+    },
     /// On the denylist.
     #[error("{0} is on this node's denylist")]
     Denied(BlobId),
@@ -144,6 +153,11 @@ impl FetchError {
             _ => &[],
         }
     }
+}
+
+fn names(sources: &[SourceLabel]) -> String {
+    let names: Vec<String> = sources.iter().map(SourceLabel::to_string).collect();
+    names.join(", ")
 }
 
 fn summary(faults: &[PeerReport]) -> String {

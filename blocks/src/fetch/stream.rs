@@ -92,7 +92,7 @@ impl Fetcher {
         let (size_bytes, pulling, providers) = match held.validated_size() {
             Some(size_bytes) => (size_bytes, None, providers.into_iter().collect()),
             None => {
-                let pulling = self.0.pulls.join(&self.0, blob, providers, &options);
+                let pulling = self.0.pulls.join(&self.0, blob, providers, &options, false);
                 (pulling.size().await?.size_bytes, Some(pulling), Vec::new())
             }
         };
@@ -201,7 +201,9 @@ impl Reader {
             let providers = std::mem::take(&mut self.providers);
             let inner = &self.fetcher.0;
             let blob = self.what.blob;
-            let pulling = inner.pulls.join(inner, blob, providers, &self.options);
+            let pulling = inner
+                .pulls
+                .join(inner, blob, providers, &self.options, false);
             pulling.size().await?;
             self.pulling = Some(pulling);
         }

@@ -45,7 +45,10 @@ impl Fetcher {
             Some(size_bytes) => size_bytes,
             None => {
                 let _turn = self.0.lanes.turn(options.lane).await;
-                let pulling = self.0.pulls.join(&self.0, blob, providers, options);
+                let pulling =
+                    self.0
+                        .pulls
+                        .join(&self.0, blob, providers, options, options.range.is_none());
                 let pulled = self.pull(&pulling, options, progress).await;
                 let ended = pulling.end().await;
                 fetched_bytes = pulling.came_bytes();

@@ -54,7 +54,7 @@ impl Pair {
 
 fn options() -> FetchOptions {
     FetchOptions {
-        stall: Duration::from_millis(300),
+        stall: Duration::from_secs(2),
         keep: Keep::pin("wanted"),
         ..FetchOptions::default()
     }

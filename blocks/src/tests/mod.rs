@@ -14,6 +14,7 @@ pub(crate) mod network;
 mod pieces;
 mod providing;
 mod quota;
+mod sources;
 mod storing;
 
 use std::{collections::BTreeSet, path::Path};

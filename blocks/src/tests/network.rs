@@ -24,7 +24,10 @@ use iroh_blobs::{
 use n0_future::StreamExt;
 
 use super::open_with;
-use crate::{ALPN, Blobs, Fetcher, Gate, Provider, ProviderLimits};
+use crate::{
+    ALPN, Blobs, Fetcher, Gate, OUTBOARD_ALPN, OutboardLimits, OutboardProtocol, Provider,
+    ProviderLimits,
+};
 
 /// An endpoint that reaches loopback only.
 pub(crate) async fn endpoint() -> Endpoint {
@@ -124,6 +127,22 @@ impl BadNode {
         };
         let router = Router::builder(endpoint.clone())
             .accept(ALPN, protocol)
+            .spawn();
+        Self { endpoint, router }
+    }
+
+    /// One that serves true outboards all the same.
+    pub(crate) async fn with_outboards(blobs: &Blobs, trick: Trick) -> Self {
+        let endpoint = endpoint().await;
+        let protocol = BadProtocol {
+            store: Arc::new(blobs.clone()),
+            trick,
+            answered: Arc::default(),
+        };
+        let outboards = OutboardProtocol::new(blobs, |_, _| true, OutboardLimits::default());
+        let router = Router::builder(endpoint.clone())
+            .accept(ALPN, protocol)
+            .accept(OUTBOARD_ALPN, outboards)
             .spawn();
         Self { endpoint, router }
     }

@@ -87,10 +87,13 @@ impl Plan {
     /// The group that each reader waits for is asked of whoever has it soonest.
     pub(super) fn serve_readers(&mut self, now: Duration) {
         let readers = self.readers.values();
-        let heads: Vec<Groups> = readers
-            .filter_map(|reader| self.head(&reader.ahead()))
+        let heads: Vec<(Groups, Groups)> = readers
+            .filter_map(|reader| Some((self.head(&reader.ahead())?, reader.ahead())))
             .collect();
-        for head in heads {
+        for (head, ahead) in heads {
+            if head.start == ahead.start {
+                self.free(&(ahead.start..ahead.end.min(ahead.start + MAX_READ)));
+            }
             if self.taken.contains(head.start) {
                 continue;
             }
@@ -231,6 +234,21 @@ impl Plan {
         let source = self.sources.get(&id);
         let run = source.and_then(|source| source.has.runs(&span).next());
         run.filter(|run| run.start == span.start).unwrap_or(span)
+    }
+
+    /// Takes back what a reader needs now and somebody was asked for without haste.
+    fn free(&mut self, span: &Groups) {
+        let requests = self.requests.iter().filter(|(_, request)| {
+            let rest = request.rest();
+            request.purpose == Purpose::Bulk && rest.start < span.end && span.start < rest.end
+        });
+        let bulk: Vec<(RequestId, u64, bool)> =
+            requests.map(|(id, r)| (*id, r.at, r.has_begun())).collect();
+        for (request, at, has_begun) in bulk {
+            // What is about to come stays.
+            let soon = if has_begun { at + FIRST_READ } else { at };
+            self.trim(request, soon.max(span.start));
+        }
     }
 
     /// Takes back what a source was asked for without haste, but for what it is about to send.

@@ -348,7 +348,7 @@ impl Sim {
         if self
             .behaviour
             .lies
-            .is_some_and(|every| self.sent % every == 0)
+            .is_some_and(|every| self.sent.is_multiple_of(every))
         {
             return Some(Event::Failed(request, Trouble::Lied));
         }

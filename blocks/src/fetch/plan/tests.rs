@@ -68,7 +68,7 @@ fn a_reader_notices_little_when_the_source_it_reads_from_dies() {
     for is_alone in [true, false] {
         let mut world = World::new(0, 64 * PER_MIB);
         for id in 0..3 {
-            world.join(id, Behaviour::of_rate(4 * MIB >> id));
+            world.join(id, Behaviour::of_rate((4 * MIB) >> id));
         }
         if !is_alone {
             world.want_all();
@@ -98,7 +98,14 @@ fn the_first_byte_of_a_reader_does_not_wait_for_what_is_merely_stored() {
         }
         world.want_all();
         world.run(Duration::from_secs(5), |_| false);
-        for at in [100 * PER_MIB, 200 * PER_MIB, 130 * PER_MIB] {
+        for at in [100 * PER_MIB, 200 * PER_MIB, 130 * PER_MIB, 0] {
+            // At last, into the middle of what is on its way without haste.
+            let first_gap = world.plan.held().gaps(&(0..world.groups)).next();
+            let at = if at == 0 {
+                first_gap.unwrap().start + 100
+            } else {
+                at
+            };
             world.play(at, MIB);
             let began = |world: &World| world.player.as_ref().unwrap().first_byte.is_some();
             assert!(world.run(LONG, began));

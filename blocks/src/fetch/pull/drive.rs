@@ -37,6 +37,7 @@ struct Step {
     actions: Vec<Action>,
     connect: Vec<EndpointAddr>,
     proves: bool,
+    collects: bool,
     deadline: Option<Instant>,
     is_idle: bool,
     is_unused: bool,
@@ -62,6 +63,9 @@ pub(super) async fn run(pull: Arc<Pull>, turn: Arc<Turn<()>>) {
         }
         if step.proves {
             tasks.spawn(Arc::clone(&pull).prove());
+        }
+        if step.collects {
+            tasks.spawn(Arc::clone(&pull).collect());
         }
         if step.is_over {
             break;
@@ -124,7 +128,7 @@ impl Pull {
         if step.is_over {
             return step;
         }
-        step.connect = state.sources.to_connect();
+        step.connect = state.sources.due();
         if state.outboard.is_none() && state.sources.needs_proof() {
             state.sources.proof = Errand::Running;
             step.proves = true;
@@ -132,6 +136,11 @@ impl Pull {
         let may_grow = state.sources.may_grow();
         let blob = self.blob;
         let is_hopeless = !may_grow && state.ready.is_none() && state.rested.is_none();
+        if is_hopeless && state.whole > 0 && state.sources.may_be_blind() {
+            state.sources.blind = Errand::Running;
+            step.collects = true;
+            return step;
+        }
         match &mut state.ready {
             Some(ready) => {
                 ready.plan.set_searching(may_grow);

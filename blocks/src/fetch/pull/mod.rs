@@ -4,6 +4,7 @@
 //! A task drives it ([`drive`]) as long as anybody wants something. Requests run in tasks of their
 //! own and tell the pull what came; a lock that is never held across an await guards the rest.
 
+mod blind;
 mod drive;
 mod proof;
 mod room;
@@ -92,6 +93,10 @@ struct State {
     faults: Vec<(u64, PeerReport)>,
     next_fault: u64,
     stall: Duration,
+    /// Of the participants, those who want the whole blob.
+    whole: usize,
+    /// The most that one of them takes.
+    max_bytes: u64,
 }
 
 /// What there is once the size is proven.
@@ -108,10 +113,11 @@ impl Pulls {
         blob: BlobId,
         providers: impl IntoIterator<Item = EndpointAddr>,
         options: &FetchOptions,
+        is_whole: bool,
     ) -> Pulling {
         let mut pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let running = pulls.get(&blob).and_then(|slot| slot.pull.upgrade());
-        let joined = running.and_then(|pull| Pulling::join(pull, options));
+        let joined = running.and_then(|pull| Pulling::join(pull, options, is_whole));
         let pulling = joined.unwrap_or_else(|| {
             pulls.retain(|_, slot| {
                 slot.pull.strong_count() > 0 || Arc::strong_count(&slot.turn) > 1
@@ -119,7 +125,7 @@ impl Pulls {
             let slot = pulls.entry(blob).or_default();
             let pull = Arc::new(Pull::new(inner, blob, options.stall));
             slot.pull = Arc::downgrade(&pull);
-            let pulling = Pulling::first(Arc::clone(&pull), options);
+            let pulling = Pulling::first(Arc::clone(&pull), options, is_whole);
             tokio::spawn(drive::run(pull, Arc::clone(&slot.turn)));
             pulling
         });
@@ -150,6 +156,8 @@ impl Pull {
                 faults: Vec::new(),
                 next_fault: 0,
                 stall,
+                whole: 0,
+                max_bytes: 0,
             }),
             room: Turn::default(),
             proven: watch::Sender::new(false),

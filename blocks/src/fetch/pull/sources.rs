@@ -68,6 +68,8 @@ pub(super) struct Sources {
     pub(super) search: Errand,
     /// Getting an outboard.
     pub(super) proof: Errand,
+    /// Doing without one.
+    pub(super) blind: Errand,
 }
 
 impl Sources {
@@ -77,10 +79,18 @@ impl Sources {
             || self.connecting > 0
             || self.search == Errand::Running
             || self.proof == Errand::Running
+            || self.blind == Errand::Running
+    }
+
+    /// Whether bytes that nobody can verify one by one are all that is left.
+    pub(super) fn may_be_blind(&self) -> bool {
+        let mut entries = self.entries.values();
+        self.blind == Errand::NotBegun
+            && entries.any(|entry| matches!(entry.origin, Origin::Raw(_)))
     }
 
     /// Providers whose turn to be connected to has come.
-    pub(super) fn to_connect(&mut self) -> Vec<EndpointAddr> {
+    pub(super) fn due(&mut self) -> Vec<EndpointAddr> {
         let mut now = Vec::new();
         while self.connecting < CONNECTING {
             let Some(addr) = self.candidates.pop_front() else {
@@ -193,7 +203,7 @@ fn join(plan: &mut Plan, id: SourceId, entry: &Entry, has_outboard: bool, now: D
 }
 
 /// Whole groups of what a source has.
-fn has_of(ranges: Option<&[std::ops::Range<u64>]>, plan: &Plan) -> Has {
+pub(super) fn has_of(ranges: Option<&[std::ops::Range<u64>]>, plan: &Plan) -> Has {
     let Some(ranges) = ranges else {
         return Has::All;
     };

@@ -95,6 +95,13 @@ impl Wants {
         }
     }
 
+    /// The whole came at once.
+    pub(super) fn came_whole(&mut self, bytes: u64) {
+        if let Some(want) = self.of.values_mut().next() {
+            want.came_bytes += bytes;
+        }
+    }
+
     /// Tells everyone that there is something to look at.
     pub(super) fn notify_all(&self) {
         self.of.values().for_each(|want| want.news.notify_one());
@@ -132,20 +139,25 @@ pub(in crate::fetch) struct Pulling {
     id: WantId,
     news: Arc<Notify>,
     faults_before: u64,
+    is_whole: bool,
 }
 
 impl Pulling {
     /// Joins a pull that somebody else began; `None` when it is ending.
-    pub(super) fn join(pull: Arc<Pull>, options: &FetchOptions) -> Option<Self> {
+    pub(super) fn join(pull: Arc<Pull>, options: &FetchOptions, is_whole: bool) -> Option<Self> {
         if pull.lock().is_closed {
             return None;
         }
-        Some(Self::first(pull, options))
+        Some(Self::first(pull, options, is_whole))
     }
 
-    pub(super) fn first(pull: Arc<Pull>, options: &FetchOptions) -> Self {
+    pub(super) fn first(pull: Arc<Pull>, options: &FetchOptions, is_whole: bool) -> Self {
         let mut state = pull.lock();
         state.participants += 1;
+        if is_whole {
+            state.whole += 1;
+            state.max_bytes = state.max_bytes.max(options.max_bytes);
+        }
         state.stall = state.stall.max(options.stall);
         let stall = state.stall;
         if let Some(ready) = &mut state.ready {
@@ -159,6 +171,7 @@ impl Pulling {
             id,
             news,
             faults_before,
+            is_whole,
         }
     }
 
@@ -339,6 +352,7 @@ impl Drop for Pulling {
     fn drop(&mut self) {
         let mut state = self.pull.lock();
         state.participants -= 1;
+        state.whole -= usize::from(self.is_whole);
         state.wants.of.remove(&self.id);
         if let Some(ready) = &mut state.ready {
             ready.plan.unwant(self.id);
