@@ -317,6 +317,24 @@ mod tests {
     }
 
     #[test]
+    fn one_blob_is_released_without_the_others() {
+        let mut wants = Wants::default();
+        let (one, two) = (BlobId::of(b"1"), BlobId::of(b"2"));
+        for blob in [one, two] {
+            let mirrored = Want {
+                keep: Keep::Mirror,
+                ..want(Urgency::Bulk)
+            };
+            wants.add(blob, mirrored, 0);
+        }
+        wants.add(two, want(Urgency::Bulk), 0);
+        wants.release_of(&one, &Keep::Mirror);
+        wants.release_of(&two, &Keep::Mirror);
+        assert_eq!(wants.len(), 1, "the other is wanted for the cache too");
+        assert_eq!(wants.remove(&two).unwrap().keep, Keep::Cache);
+    }
+
+    #[test]
     fn the_list_is_bounded() {
         let mut wants = Wants::default();
         for n in 0..WANTED {

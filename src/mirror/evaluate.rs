@@ -431,6 +431,7 @@ impl Evaluation {
         Report {
             evaluated_ms: time_ms,
             rules,
+            spaces: lines.values().map(|line| line.space).collect(),
             lines,
             ..Report::default()
         }

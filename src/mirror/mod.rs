@@ -47,6 +47,8 @@ pub struct Report {
     pub rules: Vec<RuleReport>,
     /// Of each blob that a rule matches.
     pub lines: BTreeMap<BlobId, Line>,
+    /// Their spaces.
+    pub spaces: BTreeSet<SpaceId>,
     /// Of everything in the blob store.
     pub stored: Stored,
 }
@@ -145,11 +147,7 @@ impl Mirror {
 
     /// Spaces of which rules ask for something.
     pub fn spaces(&self) -> BTreeSet<SpaceId> {
-        self.report()
-            .lines
-            .values()
-            .map(|line| line.space)
-            .collect()
+        self.report().spaces.clone()
     }
 
     fn set_report(&self, report: Report) {

@@ -50,6 +50,13 @@ pub fn mirrors_of(
     spaces.iter().map(of).collect()
 }
 
+/// How many nodes say that they mirror a space, this one included.
+pub fn count(core: &Core, space: SpaceId) -> u32 {
+    let others =
+        Core::lock(&core.holdings).count(Item::Post(space.entry()), core.network.id(), now_ms());
+    others.saturating_add(u32::from(spaces(core).contains(&space)))
+}
+
 /// Says which spaces this node mirrors, where that wasn't said lately.
 pub async fn announce(core: &Arc<Core>) {
     let time_ms = now_ms();

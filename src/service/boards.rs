@@ -11,7 +11,7 @@ use model::SpaceId;
 use views::data;
 
 use super::authors::{Authors, limit, may_see, unknown};
-use crate::core::Core;
+use crate::{core::Core, mirror::presence};
 
 /// Threads of a page, where the request doesn't say.
 const THREADS: usize = 30;
@@ -38,6 +38,7 @@ fn board_data(
         last_ms: board.last_ms,
         unlisted: board.unlisted || core.is_unlisted(&board.space),
         can_admin: viewer.is_owner() && board.owner == core.identity,
+        mirrors: presence::count(core, board.space),
     })
 }
 

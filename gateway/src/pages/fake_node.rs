@@ -86,6 +86,7 @@ fn board() -> data::Board {
         last_ms: None,
         unlisted: false,
         can_admin: true,
+        mirrors: 0,
     }
 }
 

@@ -81,6 +81,9 @@ pub struct Board {
     pub unlisted: bool,
     /// The signed-in person may change the board's title, rules and policy.
     pub can_admin: bool,
+    /// Nodes that say they mirror it, this one included.
+    #[serde(default)]
+    pub mirrors: u32,
 }
 
 /// How much of an item this node and others hold.

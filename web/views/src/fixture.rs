@@ -41,6 +41,7 @@ pub fn board(title: &str) -> Board {
         last_ms: Some(NOW - 5 * MINUTE),
         unlisted: false,
         can_admin: true,
+        mirrors: 0,
     }
 }
 
