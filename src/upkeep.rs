@@ -8,9 +8,7 @@ use model::EndpointKey;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::now_ms, core::Core, denylist, flow, follows::KnownPeer,
-};
+use crate::{clock::now_ms, core::Core, denylist, flow, follows::KnownPeer};
 
 const TICK: Duration = Duration::from_secs(1);
 /// A tick that comes this much late means that the machine slept.

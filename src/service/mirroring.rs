@@ -91,7 +91,6 @@ fn rows(core: &Core, tallies: Vec<Tally>) -> Vec<data::AuditRow> {
         unanswered: tally.unanswered,
         within_ms: tally.within_ms,
         deadline_ms: tally.deadline_ms.into(),
-        signature: None,
         problem: None,
         failure: tally
             .failure

@@ -47,6 +47,7 @@ impl Pin {
         match self.kind.as_str() {
             "thread" => format!("/t/{id}"),
             "space" => format!("/s/{id}"),
+            "identity" => format!("/@{id}"),
             _ => format!("/ipfs/{id}"),
         }
     }

@@ -108,7 +108,8 @@ pub fn audits() -> Vec<AuditRow> {
         unanswered: 1,
         within_ms: Some(2_140),
         deadline_ms: 5_000,
-        signature: Some("ab".repeat(64)),
+        id: Some(cid("root")),
+        records: vec!["c2lnbmVk".to_owned(); 30],
         ..AuditRow::default()
     };
     let wrong = AuditRow {
@@ -116,11 +117,11 @@ pub fn audits() -> Vec<AuditRow> {
         wrong: 1,
         late: 0,
         unanswered: 0,
+        failure: Some(("it sent wrong bytes".to_owned(), NOW - 12 * MINUTE)),
         ..row.clone()
     };
     let silent = AuditRow {
         problem: Some("it could not be reached".to_owned()),
-        signature: None,
         ..AuditRow::default()
     };
     vec![row, wrong, silent]

@@ -151,8 +151,6 @@ pub struct AuditRow {
     pub within_ms: Option<u64>,
     /// The deadline, milliseconds.
     pub deadline_ms: u64,
-    /// Signature of the auditor over this row, hex; none while it isn't signed.
-    pub signature: Option<String>,
     /// Why nothing could be asked.
     pub problem: Option<String>,
     /// The last failure, in words, and when it was, Unix milliseconds.
