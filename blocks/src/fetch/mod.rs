@@ -1,5 +1,9 @@
 //! Bytes from peers: every one verified against its name before it is stored or handed on.
 //!
+//! All sources of a blob are asked at once, by one [`plan`] that everyone who wants any of the blob
+//! shares ([`pull`]): iroh providers, and what a [`Finder`] brings. Raw bytes of the latter count
+//! when an outboard agrees, or the whole hash if there is no outboard to be had.
+//!
 //! The size is proven first, then the quota is asked, then bytes are written. What is held already
 //! is never asked for again, so a fetch goes on where it was interrupted, in this process or an
 //! earlier one.

@@ -412,6 +412,32 @@ async fn the_first_bytes_of_what_nobody_here_has_come_within_moments() {
 }
 
 #[tokio::test]
+async fn a_reader_waits_less_than_a_second_when_a_provider_falls_silent() {
+    let scene = Scene::new(16 * MIB).await;
+    let silent = BadNode::start(&scene.giver.blobs, Trick::HangAfter(3 * MIB)).await;
+    let from = [silent.addr(), scene.giver.addr()];
+    let fetcher = &scene.taker.fetcher;
+    let mut stream = fetcher.read(scene.blob, from, options()).await.unwrap();
+    let (mut got, mut longest, mut last) = (Vec::new(), Duration::ZERO, Instant::now());
+    while let Some(piece) = stream.next().await {
+        got.extend_from_slice(&piece.unwrap());
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    assert!(got == scene.bytes);
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    let came = fetcher
+        .shares(scene.blob)
+        .iter()
+        .map(|share| share.bytes)
+        .sum::<u64>();
+    assert_eq!(came, scene.bytes.len() as u64);
+    assert!(scene.share(&silent.endpoint.id().to_string()).bytes <= 3 * MIB as u64);
+    silent.stop().await;
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn sources_that_have_parts_are_asked_for_those() {
     let scene = Scene::new(4 * MIB).await;
     let outboard = scene.outboard().await;

@@ -272,6 +272,14 @@ impl Plan {
         self.rarity.forget();
     }
 
+    /// A source that failed so often, or for good, that another may have its place.
+    pub(crate) fn hopeless(&self) -> Option<SourceId> {
+        let mut sources = self.sources.iter();
+        let hopeless =
+            sources.find(|(_, source)| !source.gives_hope() && source.standing != Standing::Banned);
+        hopeless.map(|(id, _)| *id)
+    }
+
     /// Whether a source can be asked; `None` for one that isn't here.
     pub(crate) fn standing(&self, id: SourceId) -> Option<Standing> {
         self.sources.get(&id).map(|source| source.standing)

@@ -157,7 +157,7 @@ fn nobody_waits_for_bytes_that_nobody_has() {
 /// A world of honest, slow, partial, dying, lying and leaving sources, by its seed.
 fn any_world(seed: u64) -> (World, Vec<u64>) {
     let mut world = World::new(seed, 0);
-    let groups = 64 + world.random_below(1000);
+    let groups = 64 + world.random_below(400);
     world = World::new(seed ^ 0xda77, groups);
     let mut liars = Vec::new();
     let honest = 1 + world.random_below(3);

@@ -252,6 +252,17 @@ impl State {
         changes
     }
 
+    /// Takes a source in, in place of one that nothing comes from if there are too many.
+    fn add(&mut self, label: SourceLabel, origin: Origin) -> Option<SourceId> {
+        if self.sources.entries.len() >= MAX_SOURCES {
+            let ready = self.ready.as_mut().or(self.rested.as_mut())?;
+            let hopeless = ready.plan.hopeless()?;
+            ready.plan.leave(hopeless);
+            self.sources.entries.remove(&hopeless);
+        }
+        self.sources.add(label, origin)
+    }
+
     /// Whether somebody by that name is asked already, or never again.
     fn is_known(&mut self, label: &SourceLabel) -> bool {
         let Some(id) = self.sources.find(label) else {
@@ -294,7 +305,7 @@ impl Pull {
         match met {
             Ok(()) => {
                 if state.sources.find(&label).is_none()
-                    && let Some(id) = state.sources.add(label, Origin::Peer(addr))
+                    && let Some(id) = state.add(label, Origin::Peer(addr))
                 {
                     let now = self.now();
                     state.join(id, now);
@@ -361,7 +372,7 @@ impl Pull {
         if state.is_known(&label) {
             return;
         }
-        let Some(id) = state.sources.add(label, Origin::Raw(Arc::clone(raw))) else {
+        let Some(id) = state.add(label, Origin::Raw(Arc::clone(raw))) else {
             return;
         };
         let now = self.now();
