@@ -81,7 +81,7 @@ impl Check {
 impl Blobs {
     /// Hashes everything that is held again, blobs and the blocks beside them. What is wrong of a
     /// blob is held no more when this returns, the rest and the reasons to keep it are: it is to be
-    /// fetched again. A damaged block stays where it is: give its DAG up with
+    /// fetched again, and told of until it is held in full. A damaged block stays where it is: give its DAG up with
     /// [`Blobs::remove_dag`]. [`Blobs::damage`] tells of each.
     ///
     /// # Errors
@@ -98,6 +98,9 @@ impl Blobs {
         progress.send_replace(at);
         let mut damages = Vec::new();
         for blob in blobs {
+            if self.doubts().holds(blob) {
+                self.take_out(blob).await;
+            }
             let guard = self.guard(blob).await?;
             let what = match self.status(blob).await? {
                 BlobStatus::Missing => None,
@@ -115,6 +118,13 @@ impl Blobs {
             }
             at.blobs += 1;
             progress.send_replace(at);
+        }
+        for blob in self.still_lacking().await? {
+            let subject = Damaged::Blob(blob);
+            if !damages.iter().any(|damage| damage.subject == subject) {
+                let what = "its bytes were changed; what was wrong is held no more".to_owned();
+                damages.push(Damage { subject, what });
+            }
         }
         let blocks = self.check_index(|bytes| {
             at.bytes += bytes;

@@ -148,7 +148,9 @@ async fn what_is_wrong_of_a_part_is_taken_out_by_verification() {
     let lost = AT / GROUP * GROUP;
     let held = blobs.held_ranges(blob).await.unwrap();
     assert_eq!(held, [GROUP..lost, lost + GROUP..SIZE as u64]);
-    assert_eq!(blobs.verify(&progress).await.unwrap(), []);
+    let damages = blobs.verify(&progress).await.unwrap();
+    assert_eq!(damages.len(), 1, "it isn't whole yet");
+    assert!(damage.try_recv().is_err());
 }
 
 #[tokio::test]

@@ -302,12 +302,15 @@ async fn what_is_wrong_is_found_and_held_no_more() {
         let kept = blobs.kept().await.unwrap();
         assert!(kept.contains_key(blob), "the reason to hold it stays");
     }
-    assert_eq!(blobs.verify(&progress).await.unwrap(), []);
+    // Told of until it is whole again.
+    assert_eq!(blobs.verify(&progress).await.unwrap().len(), 2);
     let again = blobs
         .import_bytes(noise("changed", 300_000), &Keep::Cache)
         .await;
     assert_eq!(again.unwrap().blob, held[0]);
     blobs.source(held[0]).await.unwrap();
+    let left = blobs.verify(&progress).await.unwrap();
+    assert_eq!((left.len(), left[0].subject), (1, Damaged::Blob(held[1])));
 }
 
 #[tokio::test]

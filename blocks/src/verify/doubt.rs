@@ -2,7 +2,7 @@
 //! has ended.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -23,6 +23,8 @@ use crate::{BlobStatus, Blobs, StoreError, ledger::Look, source::INLINE_BYTES};
 
 /// Reports that a slow listener may lag behind.
 const REPORTS: usize = 256;
+/// Blobs that are remembered to have been damaged, most.
+const REMEMBERED: usize = 4096;
 /// Files that are checked at once: more would only make the disk seek.
 const AT_ONCE: usize = 1;
 /// Times that a file is looked at again that is changed while it is checked.
@@ -53,6 +55,8 @@ pub(super) enum Why {
 pub(crate) struct Doubts {
     open: Mutex<BTreeMap<BlobId, watch::Receiver<Option<Verdict>>>>,
     reports: broadcast::Sender<Damaged>,
+    /// Blobs found to be damaged since the start.
+    damaged: Mutex<BTreeSet<BlobId>>,
     turns: Semaphore,
     runtime: Handle,
     tasks: TaskTracker,
@@ -65,6 +69,7 @@ impl Doubts {
         Self {
             open: Mutex::default(),
             reports: broadcast::Sender::new(REPORTS),
+            damaged: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -89,6 +94,13 @@ impl Doubts {
     }
 
     pub(super) fn report(&self, subject: Damaged) {
+        if let Damaged::Blob(blob) = subject {
+            let mut damaged = self.damaged();
+            damaged.insert(blob);
+            if damaged.len() > REMEMBERED {
+                damaged.pop_first();
+            }
+        }
         // No listener is fine.
         self.reports.send(subject).ok();
     }
@@ -100,6 +112,11 @@ impl Doubts {
             .iter()
             .filter(|(_, verdict)| *verdict.borrow() == Some(Verdict::Stuck));
         stuck.map(|(blob, _)| *blob).collect()
+    }
+
+    pub(super) fn damaged(&self) -> MutexGuard<'_, BTreeSet<BlobId>> {
+        // Every change is whole by itself.
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobId, watch::Receiver<Option<Verdict>>>> {
@@ -172,6 +189,21 @@ impl Blobs {
         let looking = move || held.iter().filter(|blob| !blobs.is_sound(**blob)).count();
         let looked = tokio::task::spawn_blocking(looking).await;
         looked.map(|_| ()).map_err(|_| StoreError::Stopped)
+    }
+
+    /// Blobs that were found to be damaged since the start, and aren't held in full again.
+    pub(super) async fn still_lacking(&self) -> Result<Vec<BlobId>, StoreError> {
+        let damaged: Vec<BlobId> = self.doubts().damaged().iter().copied().collect();
+        let mut lacking = Vec::new();
+        for blob in damaged {
+            match self.status(blob).await? {
+                BlobStatus::Complete { .. } => {
+                    self.doubts().damaged().remove(&blob);
+                }
+                BlobStatus::Missing | BlobStatus::Partial { .. } => lacking.push(blob),
+            }
+        }
+        Ok(lacking)
     }
 
     async fn check(&self, blob: BlobId, why: Why) -> Result<Verdict, StoreError> {
