@@ -19,9 +19,9 @@ use views::data;
 
 use crate::{
     api::types::{
-        AddRequest, BlobAdded, BlobState, CarProgress, Denied, Edit, ErrorCode, EventQuery, FetchProgress,
-        FetchRequest, ImportProgress, JoinRequest, Joined, MarkRequest, NewPost, NewSpace,
-        PageQuery, PinRequest, ProfileEdit, Published, RetrieveProgress, RetrieveRequest,
+        AddRequest, BlobAdded, BlobState, CarProgress, Denied, Edit, ErrorCode, EventQuery,
+        FetchProgress, FetchRequest, ImportProgress, JoinRequest, Joined, MarkRequest, NewPost,
+        NewSpace, PageQuery, PinRequest, ProfileEdit, Published, RetrieveProgress, RetrieveRequest,
         SpaceCreated, ThreadsQuery, TicketQuery, VerifyProgress, VoteRequest, Voted, Written,
     },
     ipfs::types::{CarRequest, IpfsListing, IpfsProvider, ResolvedPath},

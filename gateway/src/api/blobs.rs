@@ -14,7 +14,7 @@ use super::{
     input::{Asked, Id, MaybeSent, Sent},
     progress,
     types::{
-        BlobAdded, BlobState, ErrorBody, FetchProgress, FetchRequest, ImportProgress, AddRequest,
+        AddRequest, BlobAdded, BlobState, ErrorBody, FetchProgress, FetchRequest, ImportProgress,
         UploadQuery,
     },
 };

@@ -10,9 +10,7 @@ mod traffic;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use mirrors::{
-    AuditRow, Mirror, MirrorQuota, MirrorRule, MirrorStatus, MissingBlob, PinAsked,
-};
+pub use mirrors::{AuditRow, Mirror, MirrorQuota, MirrorRule, MirrorStatus, MissingBlob, PinAsked};
 pub use torrents::{
     Claim, Publicity, Share, ShareKind, ShareState, Torrent, TorrentName, UnknownPublicity,
 };

@@ -18,8 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use super::error_code::ErrorCode;
 pub use blobs::{
-    AddRequest, AlbumAdded, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress, PathRequest,
-    UploadQuery,
+    AddRequest, AlbumAdded, BlobAdded, BlobState, FetchProgress, FetchRequest, ImportProgress,
+    PathRequest, UploadQuery,
 };
 pub use boards::{JoinRequest, Joined, JoinedKind, NewSpace, Policy, SpaceCreated};
 pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
