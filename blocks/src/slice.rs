@@ -182,7 +182,8 @@ mod tests {
                 let (blob, slice) = made(&bytes, &range);
                 assert!(slice.len() as u64 <= slice_max_bytes(2), "{length} {at}");
                 let proven = check_slice(blob, size_bytes, &range, &slice).unwrap();
-                let (start, end) = (range.start as usize, range.end as usize);
+                let start = usize::try_from(range.start).unwrap();
+                let end = usize::try_from(range.end).unwrap();
                 assert_eq!(proven, bytes[start..end], "{length} {at}");
             }
         }
