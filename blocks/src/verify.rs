@@ -81,8 +81,8 @@ impl Check {
 impl Blobs {
     /// Hashes everything that is held again, blobs and the blocks beside them. What is wrong of a
     /// blob is held no more when this returns, the rest and the reasons to keep it are: it is to be
-    /// fetched again, and told of until it is held in full. A damaged block stays where it is: give its DAG up with
-    /// [`Blobs::remove_dag`]. [`Blobs::damage`] tells of each.
+    /// fetched again, and told of until it is held in full. A damaged block stays where it is: give
+    /// its DAG up with [`Blobs::remove_dag`]. [`Blobs::damage`] tells of each.
     ///
     /// # Errors
     /// When the store itself can't be read.

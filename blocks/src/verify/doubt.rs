@@ -159,7 +159,7 @@ impl Blobs {
             let verdict = match blobs.check(blob, why).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    tracing::warn!(target: "blocks::verify", blob = %blob.short(), %error, "not checked");
+                    tracing::warn!(target: "blocks::verify", blob = %blob.short(), %error);
                     Verdict::Stuck
                 }
             };
@@ -167,7 +167,7 @@ impl Blobs {
                 doubts.lock().remove(&blob);
             }
             if verdict == Verdict::Damaged {
-                tracing::warn!(target: "blocks::verify", %blob, "a file was damaged: what is wrong of it is held no more");
+                tracing::warn!(target: "blocks::verify", %blob, "damaged bytes are held no more");
                 doubts.report(Damaged::Blob(blob));
             }
             tell.send_replace(Some(verdict));

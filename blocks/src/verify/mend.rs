@@ -137,6 +137,6 @@ fn punch(opened: &Opened, hole: &std::ops::Range<u64>) {
     if !hole.is_empty()
         && let Err(error) = punch_hole(&opened.data, hole.start, hole.end - hole.start)
     {
-        tracing::debug!(target: "blocks::verify", %error, "a deleted file takes room until it is closed");
+        tracing::debug!(target: "blocks::verify", %error, "takes room until closed");
     }
 }
