@@ -1,5 +1,6 @@
 //! Chosen ranges of a torrent of one file, from one peer at a time (BEP 3, 6, 9, 10): a source for
-//! whoever plans what to fetch from where, and checks what comes. Bytes are given as peers sent them.
+//! whoever plans what to fetch from where, and checks what comes. Bytes are given as peers sent
+//! them.
 //!
 //! [`Leecher::connect`] gives a [`Peer`], on whose one connection any number of ranges are read at
 //! once. Nothing is given to the peer: to it, we have nothing.

@@ -124,7 +124,8 @@ impl LeechError {
         matches!(self, Self::Lacks { .. } | Self::NoInfo | Self::Range { .. })
     }
 
-    /// Whether the peer showed that it is no use to ask it again: it lies, or speaks something else.
+    /// Whether the peer showed that it is no use to ask it again: it lies, or speaks something
+    /// else.
     pub fn is_hostile(&self) -> bool {
         matches!(self, Self::Lied(_) | Self::Garbage(_))
     }

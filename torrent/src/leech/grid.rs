@@ -7,8 +7,8 @@ use super::{
     wire::{BLOCK_BYTES, Block},
 };
 
-/// A block of the torrent, counted from its first; a piece's last block may be shorter, and the next
-/// piece begins with a block of its own.
+/// A block of the torrent, counted from its first; a piece's last block may be shorter, and the
+/// next piece begins with a block of its own.
 pub(super) type BlockIndex = u64;
 
 /// How a torrent is cut into blocks.

@@ -28,7 +28,8 @@ pub(super) enum Phase {
     Over(LeechError),
 }
 
-/// A connection's state, and how its parts wake each other. Nothing is waited for while it is locked.
+/// A connection's state, and how its parts wake each other. Nothing is waited for while it is
+/// locked.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,

@@ -10,9 +10,9 @@ const MIN_BLOCKS: u32 = 16;
 const MAX_BLOCKS: u32 = 1024;
 /// As many a peer takes that doesn't say (libtorrent assumes the same).
 const USUAL_BLOCKS: u32 = 250;
-/// The peer shall have work for this long. It has to be more than what lies between a request and its
-/// answer, or the window would shrink for ever: Transmission answers every half second. More would
-/// delay what is asked for next.
+/// The peer shall have work for this long. It has to be more than what lies between a request and
+/// its answer, or the window would shrink for ever: Transmission answers every half second. More
+/// would delay what is asked for next.
 const QUEUE: Duration = Duration::from_secs(1);
 /// The rate is measured over this long.
 const MIN_PERIOD: Duration = Duration::from_millis(50);
@@ -27,7 +27,8 @@ pub(super) struct Window {
     /// When the period began that is being measured.
     since: Option<Instant>,
     bytes: u64,
-    /// Whether it held requests back in this period: only then less than before means a slower peer.
+    /// Whether it held requests back in this period: only then less than before means a slower
+    /// peer.
     was_full: bool,
 }
 
@@ -97,8 +98,8 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// Asks a peer of this rate and round trip for as long, and gives the window and the rate of the
-    /// last second.
+    /// Asks a peer of this rate and round trip for as long, and gives the window and the rate of
+    /// the last second.
     fn run(bytes_per_s: u64, round_trip: Duration, limit: u32) -> (usize, u64) {
         let start = Instant::now();
         let (mut now, mut window) = (start, Window::new());

@@ -1,9 +1,10 @@
 //! Messages of the peer protocol, as bytes (BEP 3, 6, 10).
 //!
-//! Not by librqbit-peer-protocol: its decoder has no limit (a frame that claims 4 GiB is "not enough
-//! data" until 4 GiB are there), gives up at message ids that it doesn't know instead of passing over
-//! them, so that there is no BEP 6 and no later extension, and decodes extended messages that nobody
-//! announced. Here a frame is refused by its first five bytes when it is longer than its kind can be.
+//! Not by librqbit-peer-protocol: its decoder has no limit (a frame that claims 4 GiB is "not
+//! enough data" until 4 GiB are there), gives up at message ids that it doesn't know instead of
+//! passing over them, so that there is no BEP 6 and no later extension, and decodes extended
+//! messages that nobody announced. Here a frame is refused by its first five bytes when it is
+//! longer than its kind can be.
 
 mod extended;
 mod handshake;

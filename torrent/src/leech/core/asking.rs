@@ -16,8 +16,8 @@ use crate::leech::{
 const AHEAD_BLOCKS: u64 = 64;
 /// Nothing more is asked for while as many bytes couldn't be sent.
 const MAX_OUTBOX_BYTES: usize = 64 << 10;
-/// A block that is refused so often, by a peer that says that it has it and doesn't choke us, is not
-/// there.
+/// A block that is refused so often, by a peer that says that it has it and doesn't choke us, is
+/// not there.
 const MAX_REFUSALS: u8 = 3;
 /// Nothing is asked for so long after a refusal.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -10,7 +10,8 @@ use crate::leech::{
 
 /// A peer that said hello has so long to say what it has; then it has nothing.
 const HAVE_GRACE: Duration = Duration::from_secs(1);
-/// Something is sent at least as often: peers give up a silent connection after two minutes (BEP 3).
+/// Something is sent at least as often: peers give up a silent connection after two minutes (BEP
+/// 3).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 
 impl Times {
