@@ -14,6 +14,8 @@ const WIDTH: u64 = 480;
 const HEIGHT: u64 = 64;
 /// Sources drawn and listed one by one; the others of their kind are one more.
 const SHOWN: usize = 8;
+/// The chart spans at least so many seconds.
+const SECONDS: usize = 30;
 /// Shades of one kind, as opacity in percent.
 const SHADES: [u32; 4] = [100, 72, 50, 34];
 
@@ -154,19 +156,29 @@ impl<'a> Sources<'a> {
                     share.kind.word(),
                     opacity(shade)
                 ),
-                values: share.samples.clone(),
+                values: self.values(share),
             })
             .collect();
-        let longest = self.rest().iter().map(|share| share.samples.len()).max();
-        let sum = |at: usize| {
-            let values = self.rest().iter().filter_map(|share| share.samples.get(at));
-            total(values.copied())
-        };
+        let rest: Vec<_> = self.rest().iter().map(|share| self.values(share)).collect();
+        let sum = |at: usize| total(rest.iter().filter_map(|values| values.get(at)).copied());
         layers.push(Layer {
             mark: "class=\"s-rest\"".to_owned(),
-            values: (0..longest.unwrap_or(0)).map(sum).collect(),
+            values: (0..self.seconds()).map(sum).collect(),
         });
         layers
+    }
+
+    /// Seconds that the chart spans.
+    fn seconds(&self) -> usize {
+        let longest = self.shares.iter().map(|share| share.samples.len()).max();
+        longest.unwrap_or(0).max(SECONDS)
+    }
+
+    /// A source's samples, with zeros before the first.
+    fn values(&self, share: &Share) -> Vec<u64> {
+        let mut values = vec![0; self.seconds() - share.samples.len()];
+        values.extend_from_slice(&share.samples);
+        values
     }
 }
 
@@ -312,6 +324,13 @@ mod tests {
             ("42 others", 420)
         );
         assert_eq!(sources.to_string().matches("<path").count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn a_fetch_of_one_second_is_seen_at_the_end() {
+        let shares = [share("quick", ShareKind::Peer, 9, &[9])];
+        let svg = Sources::new("bafk", &shares).to_string();
+        assert!(svg.contains("L463 64L480 0L480 64"), "{svg}");
     }
 
     #[test]

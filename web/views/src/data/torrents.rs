@@ -156,7 +156,7 @@ pub struct Share {
     pub bytes_per_s: u64,
     /// How it is doing.
     pub state: ShareState,
-    /// Bytes of each of the last seconds, oldest first; all sources of a blob have the same
-    /// number of them, for the same seconds.
+    /// Bytes of each of the last seconds up to now, oldest first: from when the source was first
+    /// asked, so that their number differs from source to source.
     pub samples: Vec<u64>,
 }
