@@ -108,6 +108,10 @@ fn contradictions_are_refused() {
         vec![("DATT_HTTP_PUBLIC_URL", "https://forum.example/path")],
         vec![("DATT_GOSSIP_MAX_TOPICS", "0")],
         vec![("DATT_MEDIA_THUMB_PIXELS", "1")],
+        vec![("DATT_TORRENT_ACTIVE_HOURS", "at night")],
+        vec![("DATT_TORRENT_ACTIVE_HOURS", "06:00-06:00")],
+        vec![("DATT_TRAFFIC_MAX_IN_BYTES_PER_S", "1000")],
+        vec![("DATT_TORRENT_MAX_UPLOAD_BYTES_PER_S", "16383")],
     ] {
         let result = Config::layered(&flags(dir.path()), &variables(&list));
         assert!(matches!(result, Err(ConfigError::Value { .. })), "{list:?}");
