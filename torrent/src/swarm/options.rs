@@ -18,19 +18,22 @@ pub struct SwarmOptions {
     pub listen: SocketAddr,
     /// Speak TCP.
     pub tcp: bool,
-    /// Speak uTP (BEP 29).
+    /// Speak uTP (BEP 29). When it is off, it is refused at the port, so that clients that prefer it
+    /// turn to TCP.
     pub utp: bool,
     /// Nodes where the DHT (BEP 5) begins; empty: the well-known ones; none: no DHT.
     pub dht: Option<Vec<HostPort>>,
     /// Find and be found on the local network (BEP 14).
     pub lsd: bool,
-    /// Exchange addresses with peers (BEP 11).
+    /// Exchange addresses with peers (BEP 11). Private torrents never do (BEP 27). **Off has no effect
+    /// on others**: librqbit 9.1 has no switch. It tells peers of a torrent whom it dialled for that
+    /// torrent, and dials whom they name; nothing goes to anyone who isn't in that swarm already.
     pub pex: bool,
     /// Trackers that every torrent is announced to.
     pub trackers: Vec<String>,
     /// The most connections of one torrent.
     pub max_peers: usize,
-    /// The most torrents in the session at once.
+    /// The most torrents in the session at once: each takes about 20 kB, and one descriptor.
     pub max_live: usize,
     /// Caps of all torrents together.
     pub limits: Limits,

@@ -212,7 +212,7 @@ async fn what_came_before_is_not_loaded_again() {
     let metainfo = seeder.seed("film", &bytes);
     seeder.is_live(metainfo.info.infohash()).await;
     let slow = Limits {
-        download_bytes_per_s: std::num::NonZeroU32::new(16 * MIB as u32),
+        download_bytes_per_s: std::num::NonZeroU32::new(16 << 20),
         upload_bytes_per_s: None,
     };
     leecher.swarm.set_limits(slow);

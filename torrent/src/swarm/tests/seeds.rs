@@ -70,7 +70,7 @@ async fn an_album_is_seeded_from_all_its_files() {
 async fn what_is_withdrawn_stops_at_once() {
     let (seeder, leecher) = (node().await, node().await);
     seeder.swarm.set_limits(Limits {
-        upload_bytes_per_s: std::num::NonZeroU32::new(MIB as u32),
+        upload_bytes_per_s: std::num::NonZeroU32::new(1 << 20),
         download_bytes_per_s: None,
     });
     let metainfo = seeder.seed("long", &noise(5, 30 * MIB));
