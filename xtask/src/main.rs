@@ -51,7 +51,7 @@ enum Command {
     Tidy,
     /// Measure against the rivals beside us; prints a table and writes JSON.
     Bench(bench::BenchArgs),
-    /// Run other IPFS programs against datt; prints a table.
+    /// Run other IPFS programs and BitTorrent clients against datt; prints a table.
     Interop(interop::InteropArgs),
     /// Kill a node under load, again and again, and look for anything lost.
     Soak(soak::SoakArgs),

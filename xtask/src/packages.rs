@@ -61,6 +61,22 @@ pub const IP: Tool = Tool {
     package: "iproute2",
 };
 
+/// A BitTorrent client.
+pub const ARIA2: Tool = Tool {
+    program: "aria2c",
+    package: "aria2",
+};
+/// A BitTorrent client.
+pub const TRANSMISSION: Tool = Tool {
+    program: "transmission-cli",
+    package: "transmission-cli",
+};
+/// A BitTorrent tracker.
+pub const OPENTRACKER: Tool = Tool {
+    program: "opentracker",
+    package: "opentracker",
+};
+
 /// What is missing, in the order given.
 fn missing(tools: &[Tool], found: impl Fn(&str) -> bool) -> Vec<Tool> {
     tools

@@ -1,6 +1,7 @@
 //! `cargo xtask interop`: datt beside the programs that others use, on this machine.
 //!
-//! Peers are built from the Go module proxy into `target/interop/bin`. A peer that can't be had
+//! IPFS peers are built from the Go module proxy into `target/interop/bin`, BitTorrent clients are
+//! Debian's packages. A peer that can't be had
 //! here (no Go, a module that the proxy refuses) makes its lines say so, and fails nothing.
 
 mod cars;
@@ -12,6 +13,7 @@ mod names;
 mod report;
 mod retrieval;
 mod stage;
+mod swarms;
 
 use std::path::PathBuf;
 
@@ -67,8 +69,14 @@ pub fn run(workspace: &Workspace, args: &InteropArgs) -> Result<()> {
         .filter(|(name, _)| wanted(KUBO, name))
         .collect();
     let with_suite = wanted(conformance::PEER, conformance::CHECK);
-    if checks.is_empty() && !with_suite {
-        let names: Vec<&str> = KUBO_CHECKS.iter().map(|(name, _)| *name).collect();
+    let in_swarms: Vec<_> = swarms::CHECKS
+        .into_iter()
+        .filter(|(peer, name, _)| wanted(peer, name))
+        .collect();
+    if checks.is_empty() && in_swarms.is_empty() && !with_suite {
+        let of_kubo = KUBO_CHECKS.iter().map(|(name, _)| *name);
+        let of_swarms = swarms::CHECKS.iter().map(|(_, name, _)| *name);
+        let names: Vec<&str> = of_kubo.chain(of_swarms).collect();
         bail!(
             "no such check; there are: {}, {}",
             names.join(", "),
@@ -84,6 +92,7 @@ pub fn run(workspace: &Workspace, args: &InteropArgs) -> Result<()> {
         println!("── {}", conformance::PEER);
         lines.push(conformance::run(workspace, &stage)?);
     }
+    lines.extend(swarms::run(&stage, &in_swarms));
     report::print(&lines);
     let failed = lines.iter().filter(|line| line.has_failed()).count();
     ensure!(
