@@ -19,7 +19,7 @@ pub struct SwarmOptions {
     /// Speak TCP.
     pub tcp: bool,
     /// Speak uTP (BEP 29). When it is off, it is refused at the port, so that clients that prefer it
-    /// turn to TCP.
+    /// needn't wait for an answer.
     pub utp: bool,
     /// Nodes where the DHT (BEP 5) begins; empty: the well-known ones; none: no DHT.
     pub dht: Option<Vec<HostPort>>,

@@ -1,7 +1,8 @@
 //! Saying no to uTP where it is switched off.
 //!
-//! Clients that try uTP first, and are not answered, may never try TCP: Transmission 3.00 runs no
-//! timers before a first packet has come. One that is refused tries TCP next.
+//! Clients that try uTP first, and are not answered, may wait forever: Transmission 3.00 was seen to
+//! send one packet, and nothing after it. Refused, it opens TCP at once (and drops it again: it is
+//! served by being dialled).
 
 use std::{net::SocketAddr, time::Duration};
 
