@@ -88,6 +88,56 @@ pub struct Standing {
     pub now_ms: u64,
 }
 
+/// What is left for a request, by each limit, bytes.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    item_bytes: u64,
+    requester_bytes: u64,
+    all_bytes: u64,
+    disk_bytes: u64,
+}
+
+impl Room {
+    /// As much as was asked for; or, where no number was, as much as there is.
+    fn take(self, max_bytes: Option<u64>) -> Result<u64, PinRefusal> {
+        let by_limit = [
+            (
+                self.item_bytes,
+                PinRefusal::ItemTooLarge {
+                    limit_bytes: self.item_bytes,
+                },
+            ),
+            (
+                self.requester_bytes,
+                PinRefusal::RequesterFull {
+                    left_bytes: self.requester_bytes,
+                },
+            ),
+            (
+                self.all_bytes,
+                PinRefusal::AllFull {
+                    left_bytes: self.all_bytes,
+                },
+            ),
+            (
+                self.disk_bytes,
+                PinRefusal::NoRoom {
+                    left_bytes: self.disk_bytes,
+                },
+            ),
+        ];
+        let most = by_limit.iter().map(|(left_bytes, _)| *left_bytes).min();
+        let max_bytes = max_bytes.unwrap_or(most.unwrap_or(0).max(1));
+        match by_limit
+            .iter()
+            .find(|(left_bytes, _)| max_bytes > *left_bytes)
+        {
+            Some((_, refusal)) => Err(*refusal),
+            None => Ok(max_bytes),
+        }
+    }
+}
+
 impl State {
     /// Whether the request may be looked at.
     fn admit(&self, ask: &PinAsk, standing: &Standing, limits: &Limits) -> Result<(), PinRefusal> {
@@ -141,6 +191,11 @@ impl State {
             .iter()
             .position(|grant| grant.identity == ask.identity && grant.target == ask.target);
         let (scope, max_bytes, until_ms) = match ask.act {
+            PinAct::Pin {
+                media,
+                max_bytes,
+                until_ms,
+            } => (media, max_bytes, until_ms),
             PinAct::Unpin => {
                 let place = place.ok_or(PinRefusal::NotPinned)?;
                 self.remember(ask)?;
@@ -148,72 +203,18 @@ impl State {
                 let left_bytes = self.left(&ask.identity, limits);
                 return Ok(PinAnswer::Released { left_bytes });
             }
-            PinAct::Pin {
-                media,
-                max_bytes,
-                until_ms,
-            } => (media, max_bytes, until_ms),
         };
         if until_ms.is_some_and(|until_ms| until_ms <= standing.now_ms) {
             return Err(PinRefusal::Stale {
                 now_ms: standing.now_ms,
             });
         }
-        // What it had before is given back first: a renewal takes no more than a new request.
-        let before = place.map(|place| self.grants[place].clone());
-        let others = |grant: &&Grant| Some(*grant) != before.as_ref();
-        let sum = |of: &dyn Fn(&Grant) -> bool| {
-            let grants = self.grants.iter().filter(others).filter(|grant| of(grant));
-            grants.fold(0_u64, |sum, grant| sum.saturating_add(grant.max_bytes))
-        };
-        let own_bytes = limits.requester_bytes;
-        let own_bytes = own_bytes.saturating_sub(sum(&|grant| grant.identity == ask.identity));
-        let all_bytes = limits.total_bytes.saturating_sub(sum(&|_| true));
-        let had_bytes = before.as_ref().map_or(0, |before| before.max_bytes);
-        let room_bytes = standing.room_bytes.saturating_add(had_bytes);
-        let most = own_bytes
-            .min(all_bytes)
-            .min(room_bytes)
-            .min(limits.item_bytes);
-        let max_bytes = max_bytes.unwrap_or(most.max(1));
-        for (left_bytes, refusal) in [
-            (
-                limits.item_bytes,
-                PinRefusal::ItemTooLarge {
-                    limit_bytes: limits.item_bytes,
-                },
-            ),
-            (
-                own_bytes,
-                PinRefusal::RequesterFull {
-                    left_bytes: own_bytes,
-                },
-            ),
-            (
-                all_bytes,
-                PinRefusal::AllFull {
-                    left_bytes: all_bytes,
-                },
-            ),
-            (
-                room_bytes,
-                PinRefusal::NoRoom {
-                    left_bytes: room_bytes,
-                },
-            ),
-        ] {
-            if max_bytes > left_bytes {
-                return Err(refusal);
-            }
-        }
-        let of_requester = self
-            .grants
-            .iter()
-            .filter(|grant| grant.identity == ask.identity);
-        if place.is_none() && (self.grants.len() >= IN_ALL || of_requester.count() >= OF_REQUESTER)
-        {
+        if place.is_none() && !self.has_place(&ask.identity) {
             return Err(PinRefusal::TooMany);
         }
+        let before = place.map(|place| self.grants[place].clone());
+        let room = self.room(ask, before.as_ref(), standing, limits);
+        let max_bytes = room.take(max_bytes)?;
         self.remember(ask)?;
         let grant = Grant {
             identity: ask.identity,
@@ -232,9 +233,43 @@ impl State {
         }
         Ok(PinAnswer::Accepted {
             max_bytes,
-            left_bytes: own_bytes - max_bytes,
+            left_bytes: room.requester_bytes - max_bytes,
             until_ms,
         })
+    }
+
+    fn has_place(&self, identity: &IdentityId) -> bool {
+        let of_requester = self
+            .grants
+            .iter()
+            .filter(|grant| grant.identity == *identity);
+        self.grants.len() < IN_ALL && of_requester.count() < OF_REQUESTER
+    }
+
+    /// What is left for a request. What it had before is given back first: a renewal takes no more
+    /// than a new one.
+    fn room(
+        &self,
+        ask: &PinAsk,
+        before: Option<&Grant>,
+        standing: &Standing,
+        limits: &Limits,
+    ) -> Room {
+        let others = self.grants.iter().filter(|grant| Some(*grant) != before);
+        let (mut of_requester, mut of_all) = (0_u64, 0_u64);
+        for grant in others {
+            of_all = of_all.saturating_add(grant.max_bytes);
+            if grant.identity == ask.identity {
+                of_requester = of_requester.saturating_add(grant.max_bytes);
+            }
+        }
+        let had_bytes = before.map_or(0, |before| before.max_bytes);
+        Room {
+            item_bytes: limits.item_bytes,
+            requester_bytes: limits.requester_bytes.saturating_sub(of_requester),
+            all_bytes: limits.total_bytes.saturating_sub(of_all),
+            disk_bytes: standing.room_bytes.saturating_add(had_bytes),
+        }
     }
 
     fn left(&self, identity: &IdentityId, limits: &Limits) -> u64 {
