@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use blocks::{BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError};
+use blocks::{
+    BlobStatus, Damaged, FetchError, FetchOptions, Keep, PeerReport, QuotaError, SourceKind,
+    SourceLabel,
+};
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
 use tokio::{
     task::JoinSet,
@@ -114,8 +117,9 @@ pub async fn is_held(core: &Core, blob: BlobId) -> bool {
 /// Works off the list until cancelled.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
     let mut running = JoinSet::new();
+    let mut damage = core.blobs.damage();
     loop {
-        let room = AT_ONCE - running.len();
+        let room = AT_ONCE.saturating_sub(running.len());
         for (blob, want) in Core::lock(&core.wants).due(now_ms(), room) {
             let core = Arc::clone(&core);
             running.spawn(async move { attempt(&core, blob, want).await });
@@ -131,15 +135,53 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
             () = cancel.cancelled() => break,
             Some(_) = running.join_next() => {}
             () = core.wants_changed.notified() => {}
+            Ok(damaged) = damage.recv() => {
+                let core = Arc::clone(&core);
+                running.spawn(async move { mend(&core, damaged).await });
+            }
             () = sleep(pause) => {}
         }
     }
     running.shutdown().await;
 }
 
+/// A file that was changed behind the store's back: what was wrong of it is held no more, and is
+/// fetched again from whoever has it.
+async fn mend(core: &Arc<Core>, damaged: Damaged) {
+    tracing::warn!(?damaged, "stored bytes are not what they were");
+    let Damaged::Blob(blob) = damaged else {
+        return;
+    };
+    core.torrents.ask(blob);
+    core.warn(
+        "damage",
+        Some(format!(
+            "the file of {blob} was changed outside of datt, or the disk is failing; what is wrong \
+             of it is fetched again. `datt verify` checks everything"
+        )),
+    );
+    let providers = core.providers(&blob, None, &[], now_ms());
+    let options = FetchOptions::default();
+    let progress = blocks::unwatched();
+    let fetching = core.fetcher.fetch(blob, providers, &options, &progress);
+    match timeout(ATTEMPT, fetching).await {
+        Ok(Ok(fetched)) => {
+            note_faults(core, &fetched.faults);
+            core.warn("damage", None);
+            held(core, blob).await;
+        }
+        Ok(Err(error)) => {
+            note_error(core, blob, &error);
+            tracing::warn!(%blob, %error, "damaged bytes can't be had again yet");
+            core.look_again.notify_one();
+        }
+        Err(_) => core.look_again.notify_one(),
+    }
+}
+
 async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {
     let providers = core.providers(&blob, Some(want.post), &want.hints, now_ms());
-    if providers.is_empty() {
+    if providers.is_empty() && !core.has_other_sources(&blob) {
         Core::lock(&core.wants).failed(&blob, now_ms());
         return;
     }
@@ -164,7 +206,7 @@ async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {
             forget_old_pin(core, blob, &want.keep).await;
         }
         Ok(Err(error)) => {
-            note_faults(core, error.faults());
+            note_error(core, blob, &error);
             tracing::debug!(%blob, %error, "media not fetched");
             make_way(core, &want.keep, &error).await;
             give_up_or_wait(core, &blob, &error);
@@ -243,6 +285,26 @@ pub async fn look_at_watched(core: &Arc<Core>) {
             Ok(BlobStatus::Complete { .. }) => held(core, blob).await,
             Ok(BlobStatus::Partial { .. }) => Core::lock(&core.wants).watch(blob),
             Ok(BlobStatus::Missing) | Err(_) => {}
+        }
+    }
+}
+
+/// Remembers what a fetch that failed says of others: liars, and a claim that turned out to be false.
+pub fn note_error(core: &Core, blob: BlobId, error: &FetchError) {
+    note_faults(core, error.faults());
+    let FetchError::NotThatBlob { sources, .. } = error else {
+        return;
+    };
+    let is_of_swarm = |source: &SourceLabel| source.kind == SourceKind::Swarm;
+    let claimed = core.torrents.said(&blob).unwrap_or_default().infohashes;
+    // Of several claims it can't be told which one is false.
+    if let (true, [claimed]) = (
+        sources.iter().all(is_of_swarm),
+        claimed.iter().collect::<Vec<_>>().as_slice(),
+    ) {
+        tracing::warn!(%blob, infohash = %claimed, "the swarm of this name has other bytes: the claim is false");
+        if let Err(error) = core.torrents.shelf.note_false(&core.folder, blob, claimed) {
+            tracing::warn!(%blob, %error, "cannot note a false claim");
         }
     }
 }

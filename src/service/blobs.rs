@@ -248,7 +248,7 @@ pub async fn fetch(
                 })
             }
             Err(error) => {
-                flow::fetch::note_faults(&core, error.faults());
+                flow::fetch::note_error(&core, blob, &error);
                 Err(fetch_error(error))
             }
         };
@@ -473,7 +473,8 @@ pub fn read_error(error: ReadError) -> NodeError {
 /// A fetch error as the person sees it.
 pub fn fetch_error(error: FetchError) -> NodeError {
     match error {
-        FetchError::NoPeer { blob, .. } | FetchError::NotThatBlob { blob, .. } => not_held(blob),
+        FetchError::NoPeer { blob, .. } => not_held(blob),
+        FetchError::NotThatBlob { .. } => NodeError::NotVerified(error.to_string()),
         FetchError::TooLarge {
             wanted_bytes,
             max_bytes,

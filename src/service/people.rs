@@ -68,7 +68,7 @@ pub async fn profile(
     });
     let mut profile = found.await?.ok_or_else(|| unknown("identity", identity))?;
     for post in &mut profile.posts.items {
-        fill_media(core, post).await;
+        fill_media(core, viewer, post).await;
     }
     Ok(profile)
 }

@@ -96,7 +96,7 @@ pub(super) fn post_data(
 }
 
 /// Notes of every medium what of it is held here and by others.
-pub(super) async fn fill_media(core: &Arc<Core>, post: &mut data::Post) {
+pub(super) async fn fill_media(core: &Arc<Core>, viewer: Viewer, post: &mut data::Post) {
     for media in &mut post.media {
         let Ok(blob) = media.blob.parse() else {
             continue;
@@ -108,7 +108,7 @@ pub(super) async fn fill_media(core: &Arc<Core>, post: &mut data::Post) {
             _ => 0,
         };
         media.availability = availability::of_blob(core, blob, held_bytes, media.size_bytes);
-        super::torrents::fill(core, blob, media).await;
+        super::torrents::fill(core, viewer, blob, media).await;
     }
 }
 
@@ -147,7 +147,7 @@ pub async fn thread(
     let (root, summary, board, mut posts, next) =
         found.await?.ok_or_else(|| unknown("thread", any))?;
     for post in &mut posts {
-        fill_media(core, post).await;
+        fill_media(core, viewer, post).await;
     }
     let ids: Vec<EntryId> = posts
         .iter()
@@ -226,6 +226,6 @@ pub async fn post(core: &Arc<Core>, viewer: Viewer, id: EntryId) -> Result<data:
         }
     });
     let mut post = found.await?.ok_or_else(|| unknown("post", id))?;
-    fill_media(core, &mut post).await;
+    fill_media(core, viewer, &mut post).await;
     Ok(post)
 }

@@ -59,7 +59,12 @@ impl Torrents for Service {
 }
 
 /// Completes what pages show of a medium.
-pub(super) async fn fill(core: &Arc<Core>, blob: BlobId, media: &mut data::Media) {
+pub(super) async fn fill(
+    core: &Arc<Core>,
+    viewer: Viewer,
+    blob: BlobId,
+    media: &mut data::Media,
+) {
     media.ipfs = match core.blobs.unixfs(blob).await {
         Ok(root) => root.map(|root| root.to_string()),
         Err(_) => None,
@@ -72,8 +77,10 @@ pub(super) async fn fill(core: &Arc<Core>, blob: BlobId, media: &mut data::Media
     media.torrent = torrents::of_medium(core, blob, claimed, &media.name)
         .await
         .unwrap_or_default();
-    media.publicity = core.torrents.publicity.of(&blob);
-    media.shares = shares(core, Viewer::Stranger, blob);
+    if viewer.is_owner() {
+        media.publicity = core.torrents.publicity.of(&blob);
+    }
+    media.shares = shares(core, viewer, blob);
 }
 
 async fn file(

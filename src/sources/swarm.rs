@@ -1,13 +1,18 @@
 //! Peers of a blob's swarm.
 
-use std::{collections::BTreeSet, net::SocketAddr, ops::Range, pin::pin, sync::Arc};
+use std::{
+    collections::BTreeSet, net::SocketAddr, ops::Range, pin::pin, sync::Arc, time::Duration,
+};
 
 use blocks::{RawFault, RawSource, SourceKind, SourceLabel};
 use bytes::Bytes;
 use futures_lite::{StreamExt, stream};
 use model::BlobId;
 use n0_future::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use torrent::{
     InfoHash, PIECE_BYTES,
     leech::{Have, LeechError, Leecher, Peer, Target},
@@ -17,6 +22,8 @@ use crate::core::Core;
 
 /// Connections being made at once.
 const AT_ONCE: usize = 8;
+/// No address for this long: there is nobody else for now.
+const QUIET: Duration = Duration::from_secs(15);
 /// Peers tried for one blob.
 const TRIED: usize = 256;
 
@@ -85,7 +92,7 @@ async fn connect(
         let has_room = !is_over && connecting.len() < AT_ONCE;
         tokio::select! {
             () = found.closed() => return,
-            address = addresses.recv(), if has_room => match address {
+            address = timeout(QUIET, addresses.recv()), if has_room => match address.ok().flatten() {
                 Some(address) if seen.len() < TRIED => {
                     if seen.insert(address) {
                         connecting.push(leecher.connect(address, target));
