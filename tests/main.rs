@@ -11,6 +11,7 @@ mod capsule;
 mod car;
 mod catch_up;
 mod cli;
+mod consent;
 mod crash;
 mod damage;
 mod denylist;

@@ -19,7 +19,7 @@ pub struct Torrent {
     pub port: u16,
     /// Speak TCP.
     pub tcp: bool,
-    /// Speak uTP (BEP 29).
+    /// Speak uTP (BEP 29). Off, since clients that prefer it are served faster over TCP.
     pub utp: bool,
     /// Media from this size on get an infohash, bytes.
     #[serde(with = "size")]
@@ -31,7 +31,8 @@ pub struct Torrent {
     pub dht_nodes: Vec<String>,
     /// Find and be found on the local network (BEP 14).
     pub lsd: bool,
-    /// Exchange addresses with peers (BEP 11).
+    /// Exchange addresses with peers (BEP 11). Off, it is so for private torrents only: the engine can't
+    /// leave it.
     pub pex: bool,
     /// Trackers to announce to; also written into `.torrent` files and magnet links.
     pub trackers: Vec<String>,
@@ -68,7 +69,7 @@ impl Default for Torrent {
             enabled: true,
             port: 0,
             tcp: true,
-            utp: true,
+            utp: false,
             min_bytes: 16 * MIB,
             dht: true,
             dht_nodes: Vec::new(),
@@ -78,7 +79,7 @@ impl Default for Torrent {
             foreign_trackers: true,
             publicity: Publicity::default(),
             swarm_after_holders: 0,
-            max_live: 1_000,
+            max_live: 200,
             max_peers: 64,
             max_upload_bytes_per_s: 0,
             max_download_bytes_per_s: 0,
