@@ -325,8 +325,13 @@ impl Throttle {
         (self.0.out.waiting(), self.0.into.waiting())
     }
 
+    /// Lets those go whose turn it is; runs until dropped.
+    pub(crate) async fn let_go(&self) {
+        tokio::join!(self.0.out.run(), self.0.into.run());
+    }
+
     /// Reckons anew when the month's bytes will be used up, and how fast the rest may go.
-    fn see_month(&self) {
+    pub(crate) fn see_month(&self) {
         let max_bytes = self.0.caps.max_month_bytes;
         if max_bytes == 0 {
             return;

@@ -18,9 +18,13 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::{config::Traffic, throttle::Throttle};
+use crate::{
+    config::Traffic,
+    throttle::{Class, Moved, Throttle},
+};
 
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 const ALPN: &[u8] = b"datt/test";
@@ -97,6 +101,20 @@ fn site(tls: Option<TlsAcceptor>) -> Site {
 
 fn uncapped() -> Counting {
     Counting::new(Throttle::new(Traffic::default()), Vec::new())
+}
+
+/// The site, counted for `throttle`, with a proxy at 127.0.0.1 or none.
+fn counted(throttle: &Throttle, proxies: &[&str]) -> Site {
+    let mut site = site(None);
+    let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
+    site.counting = Counting::new(throttle.clone(), proxies);
+    site
+}
+
+/// Lets those go whose turn it is, until dropped.
+fn going(throttle: &Throttle) -> AbortOnDropHandle<()> {
+    let throttle = throttle.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move { throttle.let_go().await }))
 }
 
 /// That site, where clients may take nothing of an answer for a short while only.
@@ -419,4 +437,68 @@ async fn meet_through_the_relay(scheme: &str, certificate: Option<Certificate>, 
     a.close().await;
     cancel.cancel();
     timeout(STOP_WITHIN, serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn only_what_leaves_the_machine_is_counted() {
+    let elsewhere = Some("192.0.2.7:4000");
+    let cases = [
+        (None, &[][..], false),
+        (None, &["127.0.0.1"][..], true),
+        (elsewhere, &[][..], true),
+    ];
+    for (client, proxies, counts) in cases {
+        let throttle = Throttle::new(Traffic::default());
+        let site = counted(&throttle, proxies);
+        let request = "GET /way HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+        let answer = answered(site, client, request).await;
+        let http = throttle.ways().http;
+        assert_eq!(http.out_bytes > answer.len() as u64, counts, "{client:?}");
+        assert_eq!(http.in_bytes > request.len() as u64, counts, "{client:?}");
+    }
+}
+
+#[tokio::test]
+async fn when_the_month_is_used_up_files_are_refused_and_pages_are_not() {
+    let throttle = Throttle::new(Traffic {
+        max_month_bytes: 1,
+        ..Traffic::default()
+    });
+    throttle.note(Class::Iroh, Moved::sent(1));
+    throttle.see_month();
+    let _going = going(&throttle);
+    for (client, path, status) in [
+        (Some("192.0.2.7:4000"), "/ipfs/some", "HTTP/1.1 503"),
+        (Some("192.0.2.7:4000"), "/way", "HTTP/1.1 200"),
+        (None, "/ipfs/some", "HTTP/1.1 404"),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+        let answer = answered(counted(&throttle, &[]), client, &request).await;
+        assert!(answer.starts_with(status), "{path}: {answer}");
+        let says_when = answer.to_lowercase().contains("retry-after: ");
+        assert_eq!(says_when, status.ends_with("503"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_downloaded_keeps_the_cap() {
+    const RATE: u64 = 1 << 20;
+    let throttle = Throttle::new(Traffic {
+        max_out_bytes_per_s: RATE,
+        ..Traffic::default()
+    });
+    let (mut stream, serving) = met(counted(&throttle, &["127.0.0.1"]), None).await;
+    let _going = going(&throttle);
+    let request = "GET /endless HTTP/1.1\r\nHost: here\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut got = vec![0; usize::try_from(RATE).unwrap()];
+    let began = tokio::time::Instant::now();
+    timeout(SOON, stream.read_exact(&mut got))
+        .await
+        .unwrap()
+        .unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(950), "{took:?}");
+    drop(stream);
+    serving.await.unwrap();
 }

@@ -21,12 +21,9 @@ const RELAYED: u64 = 60;
 /// Runs until cancelled; then the month is written for the last time.
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
     let throttle = core.throttle.clone();
-    let lines = async {
-        tokio::join!(throttle.0.out.run(), throttle.0.into.run());
-    };
     let looks = look(&core, &throttle);
     cancel
-        .run_until_cancelled(async { tokio::join!(lines, looks) })
+        .run_until_cancelled(async { tokio::join!(throttle.let_go(), looks) })
         .await;
     let total_bytes = throttle.total_sent();
     let written = throttle.month().close(total_bytes);
