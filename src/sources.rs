@@ -77,7 +77,7 @@ impl Finder for Sources {
             if let Some(http) = &gateways {
                 for at in 0..http.count() {
                     let source: Arc<dyn RawSource> =
-                        gateway::Source::new(http.clone(), at, blob, throttle.clone());
+                        gateway::Source::of(http.clone(), at, blob, throttle.clone());
                     if found.send(source).await.is_err() {
                         return;
                     }

@@ -29,7 +29,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(
+    pub(super) fn of(
         http: Http,
         at: usize,
         blob: BlobId,

@@ -208,3 +208,78 @@ fn demands(
 fn on_wire(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 1_000 * OVERHEAD)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const CAP: u64 = 4 << 20;
+
+    fn demand(own_bytes: u64, others_bytes: u64, others: u64, waiting: u64) -> Option<u64> {
+        let demand = Demand {
+            cap_bytes: CAP,
+            own_bytes,
+            others_bytes,
+            others,
+            waiting,
+        };
+        demand.share()
+    }
+
+    /// A share in parts of 100 of the cap.
+    fn percent(share: Option<u64>) -> u64 {
+        (share.unwrap() * 100 + CAP / 2) / CAP
+    }
+
+    #[test]
+    fn an_engine_has_what_is_left_and_no_more_than_is_fair_when_others_wait() {
+        // Packets take a part of every share.
+        assert_eq!(percent(demand(0, 0, 0, 0)), 95);
+        assert_eq!(percent(demand(0, CAP / 4, 1, 0)), 71);
+        assert_eq!(percent(demand(0, CAP, 1, 0)), 48);
+        assert_eq!(percent(demand(0, 0, 0, 1)), 48);
+        assert_eq!(percent(demand(0, CAP, 2, 2)), 32);
+        // Its own cap is the engine's affair, headers aside.
+        assert_eq!(demand(CAP / 10, 0, 0, 0), Some(CAP / 10));
+        let uncapped = Demand {
+            own_bytes: 1 << 20,
+            ..Demand::default()
+        };
+        assert_eq!(uncapped.share(), Some(1 << 20));
+        assert_eq!(Demand::default().share(), None);
+    }
+
+    #[test]
+    fn no_share_makes_an_engine_stand_still() {
+        let small = Demand {
+            cap_bytes: LEAST_RATE_BYTES,
+            waiting: 4,
+            ..Demand::default()
+        };
+        assert_eq!(small.share(), Some(LEAST_RATE_BYTES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_are_told_when_they_differ_and_not_too_often() {
+        let mut told = Told::default();
+        let began = Instant::now();
+        assert!(told.changes(Some(1_000), began), "the first");
+        assert!(!told.changes(Some(500), began + STAYS / 2), "too soon");
+        assert!(!told.changes(Some(1_050), began + STAYS), "about the same");
+        assert!(told.changes(Some(500), began + STAYS));
+        assert_eq!(told.limit().map(NonZeroU32::get), Some(500));
+        assert!(told.changes(None, began + 2 * STAYS));
+        assert_eq!(told.limit(), None);
+    }
+
+    #[test]
+    fn the_window_is_a_second() {
+        let mut window = Window::default();
+        let totals = |bytes| [Moved::sent(bytes); Class::ALL.len()];
+        let passed: Vec<u64> = (0..8)
+            .map(|look| window.slide(totals(look * 10))[0].sent_bytes)
+            .collect();
+        assert_eq!(passed, [0, 10, 20, 30, 40, 40, 40, 40]);
+    }
+}
