@@ -6,19 +6,24 @@
 
 mod download;
 mod files;
+mod first_frame;
 mod import;
 mod ingest;
 mod ipfs_car;
 mod ipfs_import;
 mod ipfs_memory;
 mod ipfs_reads;
+mod lan;
 mod latency;
 mod memory;
 mod nginx;
 mod pages;
 mod ranges;
 mod row;
+mod seed;
+mod sources;
 mod stage;
+mod torrents;
 mod transfer;
 mod wrk;
 
@@ -43,7 +48,7 @@ use crate::stage::Stage;
 /// A measurement: its name, and what carries it out.
 type Measurement = (&'static str, fn(&Stage) -> Result<()>);
 
-const MEASUREMENTS: [Measurement; 12] = [
+const MEASUREMENTS: [Measurement; 17] = [
     ("transfer", transfer::run),
     ("import", import::run),
     ("memory", memory::run),
@@ -56,6 +61,11 @@ const MEASUREMENTS: [Measurement; 12] = [
     ("ipfs-reads", ipfs_reads::run),
     ("ipfs-car", ipfs_car::run),
     ("ipfs-memory", ipfs_memory::run),
+    ("seed", seed::run),
+    ("sources", sources::several),
+    ("kill", sources::kill),
+    ("first-frame", first_frame::run),
+    ("torrents-1000", torrents::run),
 ];
 
 fn main() -> Result<()> {

@@ -9,9 +9,10 @@ use iroh::protocol::Router;
 use iroh::{Endpoint, address_lookup::memory::MemoryLookup};
 use iroh_blobs::BlobsProtocol;
 use iroh_blobs::store::fs::FsStore;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::files;
+use crate::node::Node;
 use crate::row::Row;
 use crate::stage::{Stage, add, board, follow, post, seconds};
 
@@ -40,7 +41,7 @@ pub fn run(stage: &Stage) -> Result<()> {
         theirs = theirs.max(mib / took);
         let b = stage.setup(&format!("b{run}")).start()?;
         follow(&b, &ticket, &thread, 1)?;
-        let ((), took) = seconds(|| fetch(&b, &blob))?;
+        let ((), took) = seconds(|| fetched(&b, &blob, |_| Ok(())))?;
         ours = ours.max(mib / took);
         let (setup, ..) = b.stop()?;
         std::fs::remove_dir_all(setup.data())?;
@@ -53,8 +54,8 @@ pub fn run(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Has the node fetch the blob and waits for the end.
-fn fetch(node: &crate::node::Node, blob: &str) -> Result<()> {
+/// Has the node fetch the blob and waits for the end; `look` is told the part that it holds.
+pub fn fetched(node: &Node, blob: &str, mut look: impl FnMut(f64) -> Result<()>) -> Result<()> {
     let headers = [("content-type", "application/json")];
     let path = format!("/api/v1/blobs/{blob}/fetch");
     let mut events = node
@@ -62,6 +63,9 @@ fn fetch(node: &crate::node::Node, blob: &str) -> Result<()> {
         .event_stream("POST", &path, &headers, b"{}")?;
     let mut last = None;
     while let Some(event) = events.next()? {
+        let step: Value = serde_json::from_str(&event.data)?;
+        let bytes = |name: &str| step[name].as_f64().unwrap_or(0.0);
+        look(bytes("held_bytes") / bytes("total_bytes").max(1.0))?;
         last = Some(event);
     }
     let last = last.context("the fetch said nothing")?;
