@@ -14,6 +14,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const STAYS: Duration = Duration::from_secs(2);
 /// Changes below one part in so many aren't told.
 const STEP: u64 = 10;
+/// Who moved more than one part in so many of the cap in a second has a share of its own.
+const BUSY: u64 = 50;
 /// What packets and messages add to the payload of swarms, in parts of 1000: TCP segments and uTP
 /// packets, and the headers of blocks.
 const OVERHEAD: u64 = 50;
@@ -60,7 +62,8 @@ impl Demand {
         let fair = |ways: u64| self.cap_bytes / (ways + 1);
         let of_cap = (self.cap_bytes > 0).then(|| {
             let wire_bytes = if self.waiting > 0 {
-                fair(self.waiting)
+                // Who is busy may just not wait at the moment of the look.
+                fair(self.waiting.max(self.others))
             } else {
                 // What the others leave may be used, and what is fair needn't be left.
                 let left_bytes = self.cap_bytes.saturating_sub(self.others_bytes);
@@ -178,12 +181,12 @@ fn demands(
     let caps = throttle.caps();
     let (waiting_out, waiting_in) = throttle.waiting();
     let others = |bytes: fn(&Moved) -> u64, cap_bytes: u64| {
-        let of_others = Class::ALL
-            .into_iter()
-            .filter(|other| *other != class)
-            .map(|other| bytes(&passed[other as usize]));
-        let busy = of_others.clone().filter(|bytes| *bytes > cap_bytes / 50);
-        (of_others.sum(), busy.count() as u64)
+        let others = Class::ALL.into_iter().filter(|other| *other != class);
+        let moved = |other: &Class| bytes(&passed[*other as usize]);
+        // What the endpoint adds by itself is no way of its own.
+        let is_busy = |other: &Class| *other != Class::Sync && moved(other) > cap_bytes / BUSY;
+        let busy = others.clone().filter(is_busy).count() as u64;
+        (others.map(|other| moved(&other)).sum(), busy)
     };
     let (sent_bytes, senders) = others(|moved| moved.sent_bytes, caps.max_out_bytes_per_s);
     let (received_bytes, receivers) = others(|moved| moved.received_bytes, caps.max_in_bytes_per_s);
@@ -240,6 +243,7 @@ mod tests {
         assert_eq!(percent(demand(0, CAP, 1, 0)), 48);
         assert_eq!(percent(demand(0, 0, 0, 1)), 48);
         assert_eq!(percent(demand(0, CAP, 2, 2)), 32);
+        assert_eq!(percent(demand(0, CAP, 2, 1)), 32);
         // Its own cap is the engine's affair, headers aside.
         assert_eq!(demand(CAP / 10, 0, 0, 0), Some(CAP / 10));
         let uncapped = Demand {
