@@ -146,10 +146,11 @@ async fn receive(
         };
         sink.put(item).await?;
         if let Some((offset, data)) = leaf {
-            if !pull.landed(request, offset, &data) {
+            let is_wanted = pull.landed(request, offset, &data);
+            pull.received(data.len() as u64).await;
+            if !is_wanted {
                 return Ok(());
             }
-            pull.received(data.len() as u64).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod belonging;
+mod capped;
 mod doubting;
 mod fetching;
 mod full_disk;
