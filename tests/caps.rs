@@ -237,6 +237,25 @@ fn what_is_sent_keeps_the_cap_on_the_interface() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_received_keeps_the_cap_too() -> Result<()> {
+    let scene = Scene::new()?;
+    let cable = Cable::new()?;
+    let server = cable.server(&scene).start()?;
+    let client = cable
+        .client(&scene, "client")
+        .env("DATT_TRAFFIC_MAX_IN_BYTES_PER_S", &CAP_BYTES.to_string())
+        .start()?;
+    let blob = shared(&scene, &server, &client, 96 * MIB)?;
+    let before = cable.sent()?;
+    client.json(&["pin", &blob])?;
+    let (bytes, seconds) = measure(&cable, before)?;
+    let rate = bytes as f64 / seconds / CAP_BYTES as f64;
+    ensure!(rate <= 1.05, "{rate:.3} of the cap was received");
+    ensure!(rate >= 0.8, "only {rate:.3} of the cap was used");
+    Ok(())
+}
+
 /// Bytes and seconds, from a second after the first MiB has gone.
 fn measure(cable: &Cable, before: u64) -> Result<(u64, f64)> {
     eventually("the transfers begin", ARRIVES, || {
