@@ -219,10 +219,7 @@ impl Core {
     pub fn has_other_sources(&self, blob: &BlobId) -> bool {
         !self.config.ipfs.gateways.is_empty()
             || (self.torrents.is_enabled()
-                && self
-                    .torrents
-                    .said(blob)
-                    .is_some_and(|said| !said.infohashes.is_empty()))
+                && !self.torrents.said(blob).claims.is_empty())
     }
 
     /// Where a blob may be had: those who say that they hold it or the post it belongs to, then

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gateway::node::NodeError;
-use model::{BlobId, SpaceId};
+use model::BlobId;
 use tokio::sync::{Notify, watch};
 use torrent::{
     HostPort, Info, InfoHash, Magnet, Metainfo,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub use claimed::claim_of;
-pub use claims::Said;
+pub use claims::{Claimed, Mention, Said};
 pub use names::{info_of, info_of_album};
 pub use shelf::{Origin, Shelf, Shelved};
 
@@ -45,6 +45,7 @@ pub struct Torrents {
     /// Started when the first torrent is offered or downloaded: before, nothing is sent at all.
     session: watch::Sender<Option<Swarm>>,
     starting: tokio::sync::Mutex<()>,
+    surveyed: watch::Sender<bool>,
     /// What may be seeded, and what was.
     pub shelf: Shelf,
     /// What this person said of blobs.
@@ -77,6 +78,7 @@ impl Torrents {
             options: options(config, folder)?,
             session: watch::Sender::new(None),
             starting: tokio::sync::Mutex::new(()),
+            surveyed: watch::Sender::new(false),
             shelf: Shelf::open(folder)?,
             publicity: Arc::new(Publicities::open(folder)?),
             claims: Mutex::default(),
@@ -130,22 +132,35 @@ impl Torrents {
     }
 
     /// Notes what a post says of a medium.
-    pub fn note_claim(
-        &self,
-        blob: BlobId,
-        size_bytes: u64,
-        infohash: Option<[u8; 20]>,
-        space: (SpaceId, bool),
-    ) {
-        let infohash = infohash.map(InfoHash::from_bytes);
-        if self.claims().note(blob, size_bytes, infohash, space) {
-            self.ask(blob);
+    pub fn note_claim(&self, mention: Mention) {
+        if self.claims().note(mention) {
+            self.ask(mention.blob);
+        }
+    }
+
+    /// Notes that this node's person brought blobs here.
+    pub fn note_own(&self, blobs: impl IntoIterator<Item = BlobId>) {
+        let mut claims = self.claims();
+        for blob in blobs {
+            claims.note_own(blob);
         }
     }
 
     /// What posts say of a blob.
-    pub fn said(&self, blob: &BlobId) -> Option<Said> {
-        self.claims().of(blob).cloned()
+    pub fn said(&self, blob: &BlobId) -> Said {
+        self.claims().of(blob)
+    }
+
+    /// All posts that were here at the start have been looked at.
+    pub fn note_surveyed(&self) {
+        self.surveyed.send_replace(true);
+    }
+
+    /// Waits until that is so: before, nobody knows which files are on unlisted boards.
+    pub async fn surveyed(&self) {
+        let mut surveyed = self.surveyed.subscribe();
+        // The sender lives as long as this.
+        let _ = surveyed.wait_for(|is_done| *is_done).await;
     }
 
     /// Something about a blob changed: it may be for swarms now, or no longer.
@@ -179,6 +194,13 @@ impl Torrents {
         } else {
             offered.remove(&infohash);
         }
+    }
+
+    /// Torrents that were offered and the session doesn't know: what it said of them was missed.
+    pub fn forget_missed(&self) {
+        let Some(swarm) = self.swarm() else { return };
+        let known: BTreeSet<InfoHash> = swarm.torrents().iter().map(|it| it.infohash).collect();
+        lock(&self.offered).retain(|infohash| known.contains(infohash));
     }
 
     fn claims(&self) -> MutexGuard<'_, claims::Claims> {

@@ -296,12 +296,13 @@ pub fn note_error(core: &Core, blob: BlobId, error: &FetchError) {
         return;
     };
     let is_of_swarm = |source: &SourceLabel| source.kind == SourceKind::Swarm;
-    let claimed = core.torrents.said(&blob).unwrap_or_default().infohashes;
+    let claims = core.torrents.said(&blob).claims;
     // Of several claims it can't be told which one is false.
     if let (true, [claimed]) = (
         sources.iter().all(is_of_swarm),
-        claimed.iter().collect::<Vec<_>>().as_slice(),
+        claims.as_slice(),
     ) {
+        let claimed = &claimed.infohash;
         tracing::warn!(%blob, infohash = %claimed, "the swarm of this name has other bytes: the claim is false");
         if let Err(error) = core.torrents.shelf.note_false(&core.folder, blob, claimed) {
             tracing::warn!(%blob, %error, "cannot note a false claim");

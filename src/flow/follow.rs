@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     announce,
     fetch::{self, Medium, Policy, PostMedia},
-    publish,
+    publish, seed,
 };
 use crate::{
     clock::now_ms,
@@ -200,12 +200,7 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
         return;
     }
     let media = publish::media_of(post);
-    let is_unlisted = core.is_unlisted(&post.space);
-    for medium in &post.media {
-        let place = (post.space, is_unlisted);
-        core.torrents
-            .note_claim(medium.blob, medium.size_bytes, medium.infohash, place);
-    }
+    seed::note_post(core, post, core.is_unlisted(&post.space));
     // What is followed for others only goes by what they were promised.
     if !post.hidden && !keep::is_for_others(core, post.space, post.root) {
         fetch::want(core, &media, &publish::auto_policy(core), peer).await;

@@ -123,6 +123,7 @@ pub async fn inspect(
         torrent,
         notes,
     };
+    core.torrents.note_own([blob]);
     core.remember_upload(blob, added.clone());
     Ok(added)
 }

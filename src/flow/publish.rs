@@ -194,21 +194,23 @@ async fn publicity(
     warnings: &mut Vec<String>,
 ) -> Result<Option<[u8; 20]>, NodeError> {
     let blob = reference.blob();
-    let publicity = match reference.publicity() {
-        Some(chosen) => {
-            super::torrent::set_publicity(core, vec![blob], chosen).await?;
-            chosen
-        }
-        None => torrents::publicity_of(core, &blob),
-    };
-    if publicity != Publicity::Swarm {
-        return Ok(None);
+    let wanted = reference
+        .publicity()
+        .unwrap_or_else(|| torrents::publicity_of(core, &blob));
+    let is_kept_in = wanted == Publicity::Swarm && core.is_unlisted(&space);
+    let publicity = if is_kept_in { Publicity::Peers } else { wanted };
+    let said = core.torrents.publicity.of(&blob);
+    if reference.publicity().is_some() || (said.is_none() && publicity != Publicity::default()) {
+        super::torrent::set_publicity(core, vec![blob], publicity).await?;
     }
-    if core.is_unlisted(&space) {
+    if is_kept_in {
         warnings.push(format!(
             "{}: an unlisted board's files don't go into swarms; it goes to other nodes only",
             added.name
         ));
+        return Ok(None);
+    }
+    if publicity != Publicity::Swarm {
         return Ok(None);
     }
     match torrents::info_of(core, blob).await? {

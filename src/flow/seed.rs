@@ -5,9 +5,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use blocks::BlobSource;
+use blocks::{BlobSource, Keep};
+use database::forum::{Post, Sort};
 use gateway::node::NodeError;
-use model::{BlobId, Item};
+use model::{BlobId, EntryId, Item, SpaceId};
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{MissedTickBehavior, interval},
@@ -22,7 +23,8 @@ use views::data::{Claim, Publicity};
 use crate::{
     clock::now_ms,
     core::Core,
-    torrents::{self, Origin, Said, Shelved},
+    service::blobs::ADDED,
+    torrents::{self, Mention, Origin, Said, Shelved},
 };
 
 /// Without a word, everything is looked at this often.
@@ -39,6 +41,7 @@ async fn work(core: &Arc<Core>) {
     if !core.torrents.is_enabled() {
         return std::future::pending().await;
     }
+    survey(core).await;
     let mut events = None;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +76,90 @@ fn told(what: impl std::fmt::Display, done: Result<(), NodeError>) {
     }
 }
 
+/// Goes through all posts once, so that it is known what their authors say of swarms, and which files
+/// are on unlisted boards.
+async fn survey(core: &Arc<Core>) {
+    match core.blobs.kept().await {
+        Ok(kept) => {
+            let added = Keep::pin(ADDED);
+            let own = kept.iter().filter(|(_, reasons)| reasons.contains(&added));
+            core.torrents.note_own(own.map(|(blob, _)| *blob));
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell own files; none goes into swarms");
+            return std::future::pending().await;
+        }
+    }
+    for space in core.follows.spaces().into_keys() {
+        if let Err(error) = survey_space(core, space).await {
+            tracing::warn!(%space, %error, "cannot look a board through; nothing goes into swarms");
+            return std::future::pending().await;
+        }
+    }
+    core.torrents.note_surveyed();
+}
+
+async fn survey_space(core: &Arc<Core>, space: SpaceId) -> Result<(), NodeError> {
+    let is_unlisted = core.is_unlisted(&space);
+    let mut after = None;
+    loop {
+        let from = after.take();
+        let threads = core.store("look a board through", move |database| {
+            database
+                .read()?
+                .threads(Some(space), Sort::New, from.as_deref(), PAGE)
+        });
+        let threads = threads.await?;
+        for thread in threads.items {
+            survey_thread(core, thread.root, is_unlisted).await?;
+        }
+        match threads.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn survey_thread(
+    core: &Arc<Core>,
+    root: EntryId,
+    is_unlisted: bool,
+) -> Result<(), NodeError> {
+    let mut after = None;
+    loop {
+        let from = after.take();
+        let posts = core.store("look a thread through", move |database| {
+            database.read()?.posts(&root, None, from.as_deref(), PAGE)
+        });
+        let posts = posts.await?;
+        for post in &posts.items {
+            note_post(core, post, is_unlisted);
+        }
+        match posts.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Notes what a post says of its media. What moderators hid says nothing.
+pub fn note_post(core: &Core, post: &Post, is_unlisted: bool) {
+    for medium in &post.media {
+        core.torrents.note_claim(Mention {
+            blob: medium.blob,
+            size_bytes: medium.size_bytes,
+            infohash: medium
+                .infohash
+                .filter(|_| !post.hidden)
+                .map(InfoHash::from_bytes),
+            is_unlisted,
+            is_own: post.author == core.identity,
+        });
+    }
+}
+
 async fn look_at_everything(core: &Arc<Core>) {
+    core.torrents.forget_missed();
     let mut after = None;
     loop {
         let page = match core.blobs.pieced(after, PAGE).await {
@@ -101,15 +187,21 @@ async fn look_at_everything(core: &Arc<Core>) {
 /// # Errors
 /// When a list or the store fails.
 pub async fn consider(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
+    core.torrents.surveyed().await;
+    let shelved = core.torrents.shelf.with(&blob);
     if !is_for_swarms(core, blob).await? {
-        for (infohash, shelved) in core.torrents.shelf.with(&blob) {
-            if shelved.origin == Origin::Blob {
+        for (infohash, shelved) in shelved {
+            let goes = match shelved.origin {
+                Origin::Blob => true,
+                Origin::Album => is_kept_out(core, blob),
+                Origin::Foreign => false,
+            };
+            if goes {
                 take_back(core, infohash).await?;
             }
         }
         return Ok(());
     }
-    let shelved = core.torrents.shelf.with(&blob);
     if let Some((infohash, shelved)) = shelved
         .into_iter()
         .find(|(_, shelved)| shelved.origin == Origin::Blob)
@@ -130,6 +222,15 @@ pub async fn consider(core: &Arc<Core>, blob: BlobId) -> Result<(), NodeError> {
     shelve(core, info, shelved).await
 }
 
+/// Whether something says that a file may not be in a swarm, alone or in an album.
+fn is_kept_out(core: &Core, blob: BlobId) -> bool {
+    let said = core.torrents.said(&blob);
+    let word = core.torrents.publicity.of(&blob);
+    core.is_denied(blob)
+        || word.is_some_and(|word| word != Publicity::Swarm)
+        || (said.is_unlisted && !said.is_public)
+}
+
 /// Puts a torrent on the shelf and offers it.
 ///
 /// # Errors
@@ -147,21 +248,22 @@ pub async fn shelve(core: &Arc<Core>, info: Info, shelved: Shelved) -> Result<()
 
 /// Whether a blob may go into swarms.
 async fn is_for_swarms(core: &Core, blob: BlobId) -> Result<bool, NodeError> {
-    if core.is_denied(blob) {
+    if is_kept_out(core, blob) {
         return Ok(false);
     }
-    let said = core.torrents.said(&blob).unwrap_or_default();
+    let said = core.torrents.said(&blob);
     match core.torrents.publicity.of(&blob) {
-        Some(Publicity::Swarm) => Ok(said.is_public || !said.is_unlisted),
-        Some(_) => Ok(false),
+        Some(_) => Ok(true),
         None if !said.is_public => Ok(false),
+        // Who posts a file of somebody else doesn't consent for him.
+        None if said.is_own => Ok(has_holders(core, blob)),
         None => Ok(is_claimed(core, blob, &said).await? || has_holders(core, blob)),
     }
 }
 
 async fn is_claimed(core: &Core, blob: BlobId, said: &Said) -> Result<bool, NodeError> {
-    for claimed in &said.infohashes {
-        if torrents::claim_of(core, blob, *claimed).await? == Claim::Verified {
+    for claimed in &said.claims {
+        if torrents::claim_of(core, blob, claimed.infohash).await? == Claim::Verified {
             return Ok(true);
         }
     }
@@ -183,23 +285,38 @@ async fn look_at_shelved(
     infohash: InfoHash,
     shelved: Shelved,
 ) -> Result<(), NodeError> {
-    let is_denied = shelved.blobs.iter().any(|blob| core.is_denied(*blob));
+    let mut blobs = shelved.blobs.iter();
+    let is_kept_out = match shelved.origin {
+        Origin::Blob | Origin::Album => blobs.any(|blob| is_kept_out(core, *blob)),
+        Origin::Foreign => blobs.any(|blob| core.is_denied(*blob)),
+    };
+    if is_kept_out {
+        return take_back(core, infohash).await;
+    }
+    let mut is_held = true;
+    for blob in &shelved.blobs {
+        is_held &= super::fetch::is_held(core, *blob).await;
+    }
     match shelved.origin {
-        _ if is_denied => take_back(core, infohash).await,
-        // By its blob; here only if that is gone.
-        Origin::Blob => match shelved.blobs.first() {
-            Some(blob) if super::fetch::is_held(core, *blob).await => Ok(()),
-            _ => take_back(core, infohash).await,
-        },
-        Origin::Album | Origin::Foreign if shelved.seed => offer(core, infohash, &shelved).await,
+        // Offered by its blob; here only if that is gone.
+        Origin::Blob if is_held => Ok(()),
+        Origin::Blob => take_back(core, infohash).await,
+        Origin::Album | Origin::Foreign if is_held && shelved.seed => {
+            offer(core, infohash, &shelved).await
+        }
         Origin::Album | Origin::Foreign => {
-            if let Some(swarm) = core.torrents.swarm() {
-                swarm.withdraw(infohash).await;
-            }
-            core.torrents.note_offered(infohash, false);
+            withdraw(core, infohash).await;
             Ok(())
         }
     }
+}
+
+/// Out of the session; what is known of it stays.
+async fn withdraw(core: &Core, infohash: InfoHash) {
+    if let Some(swarm) = core.torrents.swarm() {
+        swarm.withdraw(infohash).await;
+    }
+    core.torrents.note_offered(infohash, false);
 }
 
 async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Result<(), NodeError> {
@@ -212,8 +329,8 @@ async fn offer(core: &Arc<Core>, infohash: InfoHash, shelved: &Shelved) -> Resul
         return take_back(core, infohash).await;
     };
     let Some(files) = files(core, &info, shelved).await? else {
-        // Not all of it is here any more: other nodes have it, or nobody.
-        return take_back(core, infohash).await;
+        // Not all of it is here now: it may come back.
+        return Ok(());
     };
     let rarity = shelved.blobs.iter().map(|blob| holders(core, *blob)).min();
     let is_public = shelved.origin != Origin::Foreign;
@@ -278,10 +395,7 @@ async fn withdrawn(core: &Arc<Core>, event: SwarmEvent) {
 /// # Errors
 /// When the shelf can't be written.
 pub async fn take_back(core: &Arc<Core>, infohash: InfoHash) -> Result<(), NodeError> {
-    if let Some(swarm) = core.torrents.swarm() {
-        swarm.withdraw(infohash).await;
-    }
-    core.torrents.note_offered(infohash, false);
+    withdraw(core, infohash).await;
     let removed = core.torrents.shelf.remove(&core.folder, &infohash);
     removed.map_err(|error| NodeError::local("forget a torrent", error))?;
     Ok(())

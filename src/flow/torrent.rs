@@ -29,8 +29,11 @@ pub async fn set_publicity(
 ) -> Result<(), NodeError> {
     let is_hidden = |blob: &BlobId| {
         let said = core.torrents.said(blob);
-        said.is_some_and(|said| said.is_unlisted && !said.is_public)
+        said.is_unlisted && !said.is_public
     };
+    if publicity == Publicity::Swarm && core.torrents.is_enabled() {
+        core.torrents.surveyed().await;
+    }
     if publicity == Publicity::Swarm
         && let Some(blob) = blobs.iter().find(|blob| is_hidden(blob))
     {

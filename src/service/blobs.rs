@@ -21,7 +21,6 @@ use gateway::{
 };
 use model::{BlobId, EntryId, PayloadId, SpaceId};
 use tokio::{sync::mpsc, time::timeout};
-use views::data::Publicity;
 
 use super::authors::may_see;
 use crate::{clock::now_ms, core::Core, denylist::honour, flow};
@@ -51,10 +50,7 @@ pub async fn add_stream(
         )
         .await
         .map_err(|error| import_error(&name, error))?;
-    let blobs = vec![imported.blob];
-    let added = flow::import::inspect(core, imported, name).await?;
-    said(core, blobs, None).await?;
-    Ok(added)
+    flow::import::inspect(core, imported, name).await
 }
 
 /// Imports a file or folder of this machine; progress first, the result last.
@@ -63,7 +59,7 @@ pub async fn add_path(
     request: AddRequest,
 ) -> Result<Items<ImportProgress>, NodeError> {
     let path = PathBuf::from(request.path);
-    let publicity = request.publicity.unwrap_or(core.config.torrent.publicity);
+    let publicity = request.publicity.unwrap_or_default();
     let metadata = look_at(&path).await?;
     let (sender, receiver) = mpsc::channel(PROGRESS);
     let work = async move {
@@ -76,7 +72,10 @@ pub async fn add_path(
             match added {
                 Ok((imported, added)) => {
                     let blobs = vec![imported.blob];
-                    let set = said(&core, blobs, request.publicity).await;
+                    let set = match request.publicity {
+                        Some(reach) => flow::torrent::set_publicity(&core, blobs, reach).await,
+                        None => Ok(()),
+                    };
                     set.map(|()| ImportProgress::Done(added))
                 }
                 Err(error) => Err(error),
@@ -86,20 +85,6 @@ pub async fn add_path(
         let _ = sender.send(done).await;
     };
     Ok(driven(receiver, work))
-}
-
-/// Notes how far what was imported may travel, where that was said or is not the usual.
-async fn said(
-    core: &Arc<Core>,
-    blobs: Vec<BlobId>,
-    chosen: Option<Publicity>,
-) -> Result<(), NodeError> {
-    let usual = Publicity::default();
-    let configured = Some(core.config.torrent.publicity).filter(|reach| *reach != usual);
-    match chosen.or(configured) {
-        Some(reach) => flow::torrent::set_publicity(core, blobs, reach).await,
-        None => Ok(()),
-    }
 }
 
 /// A regular file or a folder that a request names.

@@ -42,6 +42,10 @@ impl Torrents for Service {
         Box::pin(async move { flow::torrent::download(core, request) })
     }
 
+    fn forget_torrent(&self, infohash: Infohash) -> Reply<'_, ()> {
+        Box::pin(async move { forget(&self.core, InfoHash::from_bytes(infohash.0)).await })
+    }
+
     fn publicity(&self, blob: BlobId) -> Reply<'_, PublicityAnswer> {
         Box::pin(async move { Ok(publicity(&self.core, blob)) })
     }
@@ -162,6 +166,20 @@ async fn web_seed(
     found.map(|(_, blob)| *blob).ok_or_else(nothing)
 }
 
+/// Stops seeding an album or a torrent of others.
+async fn forget(core: &Arc<Core>, infohash: InfoHash) -> Result<(), NodeError> {
+    let shelved = core.torrents.shelf.get(&infohash);
+    let shelved =
+        shelved.ok_or_else(|| NodeError::NotFound(format!("this node has no torrent {infohash}")))?;
+    if let (Origin::Blob, Some(blob)) = (shelved.origin, shelved.blobs.first()) {
+        return Err(NodeError::Conflict(format!(
+            "torrent {infohash} is there because its file may travel into swarms: \
+             `datt publicity {blob} peers` ends that"
+        )));
+    }
+    flow::seed::take_back(core, infohash).await
+}
+
 fn list(core: &Core) -> Vec<data::Torrent> {
     let states = core.torrents.swarm().map(|swarm| swarm.torrents());
     let states = states.unwrap_or_default();
@@ -185,10 +203,7 @@ fn list(core: &Core) -> Vec<data::Torrent> {
             peers: state.map_or(0, |state| state.peers as u64),
             sent_bytes: state.map_or(0, |state| state.sent_bytes),
             received_bytes: state.map_or(0, |state| state.received_bytes),
-            publicity: match shelved.origin {
-                Origin::Foreign => Publicity::Gateway,
-                Origin::Blob | Origin::Album => Publicity::Swarm,
-            },
+            publicity: Publicity::Swarm,
             claim: data::Claim::Verified,
             name: shelved.name,
         }
@@ -215,7 +230,7 @@ fn publicity(core: &Core, blob: BlobId) -> PublicityAnswer {
             "you said that it may go into swarms; it isn't there yet: it is smaller than \
              torrent.min_bytes, not held in full, or being looked at"
         }
-        (None, true) => "its author consented on a public board, or enough nodes hold it",
+        (None, true) => "an author consented on a public board, enough nodes hold it, or it is in an album",
         _ => "the configuration says so (torrent.publicity)",
     };
     PublicityAnswer {

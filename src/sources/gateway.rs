@@ -1,4 +1,4 @@
-//! HTTP gateways that serve blobs by their CID, as nodes of datt do: `GET /blob/{cid}` with ranges,
+//! HTTP gateways that serve blobs by their CID, as nodes of datt do: `GET /ipfs/{cid}` with ranges,
 //! and `GET /blob/{cid}/outboard`.
 
 use std::{ops::Range, sync::Arc, time::Duration};
@@ -57,7 +57,7 @@ impl RawSource for Source {
 
     fn read(&self, range: Range<u64>) -> stream::Boxed<Result<Bytes, RawFault>> {
         let (http, at) = (self.http.clone(), self.at);
-        let path = format!("blob/{}", self.blob);
+        let path = format!("ipfs/{}", self.blob);
         let answer = async move {
             let header = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             let request = http
@@ -82,7 +82,7 @@ impl RawSource for Source {
 
 /// The outboard that a gateway has; none if it has none.
 pub(super) async fn outboard(http: &Http, at: usize, blob: BlobId) -> Option<RawOutboard> {
-    let path = format!("blob/{blob}");
+    let path = format!("ipfs/{blob}");
     let head = send(http.of_gateway(at, Method::HEAD, &path)).await.ok()?;
     let length = head.headers().get(CONTENT_LENGTH)?.to_str().ok()?;
     let size_bytes = length.parse().ok()?;

@@ -14,11 +14,11 @@ use tokio::{
     time::timeout,
 };
 use torrent::{
-    InfoHash, PIECE_BYTES,
+    PIECE_BYTES,
     leech::{Have, LeechError, Leecher, Peer, Target},
 };
 
-use crate::core::Core;
+use crate::{core::Core, torrents::Claimed};
 
 /// Connections being made at once.
 const AT_ONCE: usize = 8;
@@ -42,16 +42,16 @@ pub(super) async fn find(
     size_bytes: Option<u64>,
     found: &mpsc::Sender<Arc<dyn RawSource>>,
 ) {
-    let Some(said) = core.torrents.said(&blob) else {
-        return;
-    };
-    let length_bytes = size_bytes.unwrap_or(said.size_bytes);
-    let claimed: Vec<InfoHash> = said
-        .infohashes
+    let claims: Vec<Claimed> = core
+        .torrents
+        .said(&blob)
+        .claims
         .into_iter()
-        .filter(|infohash| !core.torrents.shelf.is_false(&blob, infohash))
+        .filter(|claimed| !core.torrents.shelf.is_false(&blob, &claimed.infohash))
+        .filter(|claimed| claimed.size_bytes > 0)
+        .filter(|claimed| size_bytes.is_none_or(|proven| proven == claimed.size_bytes))
         .collect();
-    if length_bytes == 0 || claimed.is_empty() || !core.torrents.is_enabled() {
+    if claims.is_empty() || !core.torrents.is_enabled() {
         return;
     }
     let swarm = match core.torrents.session().await {
@@ -63,11 +63,15 @@ pub(super) async fn find(
         }
     };
     let mut swarms = FuturesUnordered::new();
-    for infohash in claimed {
+    for Claimed {
+        infohash,
+        size_bytes,
+    } in claims
+    {
         let target = Target {
             infohash,
             piece_bytes: PIECE_BYTES.get(),
-            length_bytes,
+            length_bytes: size_bytes,
         };
         let swarm = &swarm;
         swarms.push(async move {

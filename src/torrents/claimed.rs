@@ -2,7 +2,7 @@
 
 use gateway::node::NodeError;
 use model::BlobId;
-use torrent::{Info, InfoHash};
+use torrent::{Info, InfoHash, PieceHash};
 use views::data::Claim;
 
 use super::names::index_error;
@@ -22,19 +22,40 @@ pub async fn claim_of(core: &Core, blob: BlobId, claimed: InfoHash) -> Result<Cl
     {
         return Ok(Claim::Verified);
     }
-    if core.torrents.shelf.is_false(&blob, &claimed) {
-        return Ok(Claim::False);
-    }
+    // What was seen of a swarm counts only as long as the bytes themselves can't be asked.
+    let unheld = match core.torrents.shelf.is_false(&blob, &claimed) {
+        true => Claim::False,
+        false => Claim::Unchecked,
+    };
     let Some(pieces) = core.blobs.pieces(blob).await.map_err(index_error)? else {
-        return Ok(Claim::Unchecked);
+        return Ok(unheld);
     };
     let Ok(source) = core.blobs.source(blob).await else {
-        return Ok(Claim::Unchecked);
+        return Ok(unheld);
     };
-    let size_bytes = source.size_bytes();
-    let is_it = media::ENDINGS.iter().any(|ending| {
-        Info::of_file(&format!("{blob}.{ending}"), size_bytes, &pieces)
-            .is_ok_and(|info| info.infohash() == claimed)
-    });
+    let is_it = fits(blob, source.size_bytes(), &pieces, claimed);
     Ok(if is_it { Claim::Verified } else { Claim::False })
+}
+
+fn fits(blob: BlobId, size_bytes: u64, pieces: &[PieceHash], claimed: InfoHash) -> bool {
+    media::ENDINGS.iter().any(|ending| {
+        Info::of_file(&format!("{blob}.{ending}"), size_bytes, pieces)
+            .is_ok_and(|info| info.infohash() == claimed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_fits_under_any_ending_in_use_and_no_other_size_or_hash() {
+        let (blob, pieces) = (BlobId::of(b"b"), [[7; 20]]);
+        for ending in media::ENDINGS {
+            let info = Info::of_file(&format!("{blob}.{ending}"), 9, &pieces).unwrap();
+            assert!(fits(blob, 9, &pieces, info.infohash()), "{ending}");
+            assert!(!fits(blob, 8, &pieces, info.infohash()), "{ending}");
+            assert!(!fits(blob, 9, &[[8; 20]], info.infohash()), "{ending}");
+        }
+    }
 }

@@ -4,7 +4,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use model::BlobId;
@@ -56,6 +57,7 @@ pub struct Shelf {
     folder: PathBuf,
     list: Kept<BTreeMap<String, Shelved>>,
     lies: Kept<BTreeSet<(BlobId, String)>>,
+    by_blob: Mutex<BTreeMap<BlobId, BTreeSet<InfoHash>>>,
 }
 
 impl Shelf {
@@ -70,11 +72,18 @@ impl Shelf {
             path: below.clone(),
             source,
         })?;
-        Ok(Self {
+        let shelf = Self {
             folder: below,
             list: Kept::open(folder, FILE)?,
             lies: Kept::open(folder, FALSE_FILE)?,
-        })
+            by_blob: Mutex::default(),
+        };
+        for (infohash, shelved) in shelf.all() {
+            for blob in shelved.blobs {
+                shelf.by_blob().entry(blob).or_default().insert(infohash);
+            }
+        }
+        Ok(shelf)
     }
 
     /// Adds a torrent, or changes it.
@@ -88,12 +97,18 @@ impl Shelf {
         shelved: Shelved,
     ) -> Result<(), FolderError> {
         let name = info.infohash().to_string();
+        let blobs = shelved.blobs.clone();
         if !self.path(&info.infohash()).is_file() {
             folder.write_whole(&format!("{FOLDER}/{name}.info"), info.encoded())?;
         }
         self.list.change(folder, |list| {
             list.insert(name, shelved);
-        })
+        })?;
+        for blob in blobs {
+            let mut by_blob = self.by_blob();
+            by_blob.entry(blob).or_default().insert(info.infohash());
+        }
+        Ok(())
     }
 
     /// Takes a torrent off; false when it was not on it.
@@ -101,18 +116,23 @@ impl Shelf {
     /// # Errors
     /// When the list can't be written.
     pub fn remove(&self, folder: &DataFolder, infohash: &InfoHash) -> Result<bool, FolderError> {
-        let mut was_there = false;
+        let mut removed = None;
         self.list.change(folder, |list| {
-            was_there = list.remove(&infohash.to_string()).is_some();
+            removed = list.remove(&infohash.to_string());
         })?;
-        match fs::remove_file(self.path(infohash)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(FolderError::Io {
-                act: "remove",
-                path: self.path(infohash),
-                source,
-            }),
-            _ => Ok(was_there),
+        for blob in removed.iter().flat_map(|shelved| &shelved.blobs) {
+            let mut by_blob = self.by_blob();
+            let is_last = by_blob.get_mut(blob).is_some_and(|others| {
+                others.remove(infohash);
+                others.is_empty()
+            });
+            if is_last {
+                by_blob.remove(blob);
+                gone(&self.small_path(blob))?;
+            }
         }
+        gone(&self.path(infohash))?;
+        Ok(removed.is_some())
     }
 
     /// What is known of a torrent.
@@ -131,9 +151,15 @@ impl Shelf {
 
     /// Torrents with a blob in them.
     pub fn with(&self, blob: &BlobId) -> Vec<(InfoHash, Shelved)> {
-        let mut all = self.all();
-        all.retain(|(_, shelved)| shelved.blobs.contains(blob));
-        all
+        let named = self.by_blob().get(blob).cloned().unwrap_or_default();
+        let shelved = named
+            .into_iter()
+            .filter_map(|infohash| Some((infohash, self.get(&infohash)?)));
+        shelved.collect()
+    }
+
+    fn by_blob(&self) -> MutexGuard<'_, BTreeMap<BlobId, BTreeSet<InfoHash>>> {
+        self.by_blob.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The info dictionary of a torrent on the shelf; none if its file is gone or wrong.
@@ -181,14 +207,30 @@ impl Shelf {
         blob: &BlobId,
         bytes: &[u8],
     ) -> Result<PathBuf, FolderError> {
-        let path = self.folder.join("small").join(blob.to_string());
+        let path = self.small_path(blob);
         if !path.is_file() {
             folder.write_whole(&format!("{FOLDER}/small/{blob}"), bytes)?;
         }
         Ok(path)
     }
 
+    fn small_path(&self, blob: &BlobId) -> PathBuf {
+        self.folder.join("small").join(blob.to_string())
+    }
+
     fn path(&self, infohash: &InfoHash) -> PathBuf {
         self.folder.join(format!("{infohash}.info"))
+    }
+}
+
+/// Removes a file that may be gone already.
+fn gone(path: &Path) -> Result<(), FolderError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(FolderError::Io {
+            act: "remove",
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
