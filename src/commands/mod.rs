@@ -70,8 +70,8 @@ enum Command {
     Add(add::AddArgs),
     /// Fetch a blob, block, or IPFS file or folder, verified, from anyone who has it
     Get(get::GetArgs),
-    /// What is in swarms
-    Torrents,
+    /// What is in swarms, and what shall be no longer
+    Torrents(torrents::TorrentsArgs),
     /// How far a file may travel
     Publicity(torrents::PublicityArgs),
     /// Refuse content and remove it, allow it again, or list what is refused
@@ -133,7 +133,7 @@ impl Cli {
                 export::run(&Client::of_folder(&data)?, &args).await
             }
             Command::Import(args) => import::run(&Client::of_folder(&data)?, &args).await,
-            Command::Torrents => torrents::list(&Client::of_folder(&data)?).await,
+            Command::Torrents(args) => torrents::run(&Client::of_folder(&data)?, &args).await,
             Command::Publicity(args) => {
                 torrents::publicity(&Client::of_folder(&data)?, &args).await
             }

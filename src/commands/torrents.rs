@@ -1,6 +1,6 @@
 //! `datt torrents` and `datt publicity`: what goes into swarms, and how far files may travel.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use gateway::api::types::{PublicityAnswer, PublicityRequest};
 use http::Method;
 use model::BlobId;
@@ -11,11 +11,28 @@ use views::{
 };
 
 use super::{
-    client::Client,
+    client::{Client, NOTHING, escape},
     failure::CommandError,
     outcome::Outcome,
     words::{line, size},
 };
+
+const ROUTE: &str = "/api/v1/torrents";
+
+#[derive(Debug, Args)]
+pub(super) struct TorrentsArgs {
+    #[command(subcommand)]
+    command: Option<TorrentsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TorrentsCommand {
+    /// Stop seeding an album or a torrent of others; its bytes stay
+    Rm {
+        /// Its infohash
+        infohash: String,
+    },
+}
 
 #[derive(Debug, Args)]
 pub(super) struct PublicityArgs {
@@ -33,9 +50,25 @@ pub(super) fn parse_publicity(text: &str) -> Result<Publicity, String> {
         .map_err(|_| "write gateway, peers or swarm".to_owned())
 }
 
-/// Lists torrents.
-pub(super) async fn list(client: &Client) -> Result<Outcome, CommandError> {
-    let torrents: Vec<Torrent> = client.get("/api/v1/torrents").await?;
+pub(super) async fn run(client: &Client, args: &TorrentsArgs) -> Result<Outcome, CommandError> {
+    match &args.command {
+        None => list(client).await,
+        Some(TorrentsCommand::Rm { infohash }) => forget(client, infohash).await,
+    }
+}
+
+async fn forget(client: &Client, infohash: &str) -> Result<Outcome, CommandError> {
+    let path = format!("{ROUTE}/{}", escape(infohash));
+    let _: serde_json::Value = client.call(Method::DELETE, &path, NOTHING).await?;
+    let text = format!(
+        "{} is no longer seeded; its bytes stay on this node",
+        line(infohash)
+    );
+    Ok(Outcome::new(text, &json!({"infohash": infohash})))
+}
+
+async fn list(client: &Client) -> Result<Outcome, CommandError> {
+    let torrents: Vec<Torrent> = client.get(ROUTE).await?;
     if torrents.is_empty() {
         return Ok(Outcome::new("No torrents.".to_owned(), &torrents));
     }

@@ -118,6 +118,11 @@ pub fn answers() -> Routes {
         .at(get.clone(), PUBLICITY, torrents::publicity)
         .at(put.clone(), PUBLICITY, torrents::set_publicity)
         .at(get.clone(), "/api/v1/torrents", torrents::list)
+        .at(
+            delete.clone(),
+            "/api/v1/torrents/{infohash}",
+            torrents::forget,
+        )
         .at(get.clone(), "/torrent/{infohash}", file::file)
         .at(options.clone(), "/torrent/{infohash}", file::preflight)
         .at(get.clone(), "/api/v1/mirror", mirror::status)

@@ -1,6 +1,6 @@
 //! Torrents, how far files may travel, and where their bytes come from.
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use model::BlobId;
 use views::data::{Share, Torrent};
 
@@ -9,7 +9,7 @@ use super::{
     input::{Id, Sent},
     progress,
     types::{
-        ErrorBody, PublicityAnswer, PublicityRequest, TorrentProgress, TorrentRequest,
+        ErrorBody, Infohash, PublicityAnswer, PublicityRequest, TorrentProgress, TorrentRequest,
         TorrentSource,
     },
 };
@@ -74,6 +74,24 @@ fn check(request: &TorrentRequest) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Stops seeding an album or a torrent of others. The bytes stay.
+#[utoipa::path(delete, path = "/api/v1/torrents/{infohash}", tag = "torrents",
+    params(("infohash" = String, Path, description = "BitTorrent v1 infohash, 40 hexadecimal digits or 32 characters of base32")),
+    security(("token" = [])),
+    responses((status = 204, description = "Out of its swarm, and forgotten"),
+        (status = 400, description = "No infohash", body = ErrorBody),
+        (status = 401, description = "Wrong or no token", body = ErrorBody),
+        (status = 404, description = "Unknown", body = ErrorBody),
+        (status = 409, description = "It follows from the publicity of one file", body = ErrorBody)))]
+pub async fn forget(
+    State(gate): State<Gate>,
+    _: Owner,
+    Id(infohash): Id<Infohash>,
+) -> Result<StatusCode, Failure> {
+    gate.node().forget_torrent(infohash).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// How far a file may travel, and why.

@@ -33,6 +33,10 @@ pub trait Torrents: Send + Sync + 'static {
     /// `POST /api/v1/torrents`: downloads; the last item is `Done`. Dropping the stream stops.
     fn get_torrent(&self, request: TorrentRequest) -> Reply<'_, Items<TorrentProgress>>;
 
+    /// `DELETE /api/v1/torrents/{infohash}`: no longer seeds an album or a torrent of others; the
+    /// bytes stay. What follows from a file's publicity is [`super::NodeError::Conflict`].
+    fn forget_torrent(&self, infohash: Infohash) -> Reply<'_, ()>;
+
     /// `GET /api/v1/blobs/{cid}/publicity`.
     fn publicity(&self, blob: BlobId) -> Reply<'_, PublicityAnswer>;
 

@@ -36,6 +36,9 @@ impl Torrents for FakeNode {
     fn get_torrent(&self, _: TorrentRequest) -> Reply<'_, Items<TorrentProgress>> {
         absent()
     }
+    fn forget_torrent(&self, infohash: Infohash) -> Reply<'_, ()> {
+        self.write(format!("forget {infohash}"), ())
+    }
     fn publicity(&self, _: BlobId) -> Reply<'_, PublicityAnswer> {
         absent()
     }

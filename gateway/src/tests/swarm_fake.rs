@@ -1,6 +1,10 @@
 //! Swarms and mirrors of the node made of plain maps.
 
-use std::{collections::BTreeMap, future::ready, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    sync::{Mutex, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use futures_lite::{StreamExt as _, stream};
@@ -102,6 +106,12 @@ impl Torrents for Fake {
             }),
         ];
         self.note(what, stream::iter(steps.map(Ok)).boxed())
+    }
+    fn forget_torrent(&self, infohash: Infohash) -> Reply<'_, ()> {
+        let found = self.seeded(infohash);
+        self.swarm.torrents.lock().unwrap().remove(&infohash);
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Box::pin(ready(found.map(|_| ())))
     }
     fn publicity(&self, blob: BlobId) -> Reply<'_, PublicityAnswer> {
         let chosen = self.swarm.publicity.lock().unwrap().get(&blob).copied();

@@ -236,6 +236,19 @@ async fn downloads_that_are_too_large_or_no_downloads_never_reach_the_node() {
 }
 
 #[tokio::test]
+async fn a_torrent_is_forgotten_by_the_owner_alone_and_once() {
+    let (app, _) = app();
+    let path = format!("/api/v1/torrents/{HASH}");
+    let stranger = request("DELETE", &path, &[], Body::empty());
+    assert_eq!(app.send(stranger).await.status, 401);
+    assert_eq!(app.get(&format!("/torrent/{HASH}")).await.status, 200);
+    assert_eq!(app.send(write("DELETE", &path, "")).await.status, 204);
+    assert_eq!(app.send(write("DELETE", &path, "")).await.status, 404);
+    let nonsense = write("DELETE", "/api/v1/torrents/nonsense", "");
+    assert_eq!(app.send(nonsense).await.status, 400);
+}
+
+#[tokio::test]
 async fn publicity_is_said_and_told_by_the_owner_alone() {
     let app = App::new();
     let blob = app.node.hold_bytes(b"mine");
