@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use blocks::{
-    BlobStatus, Damaged, FetchError, FetchOptions, Keep, PeerReport, QuotaError, SourceKind,
+    BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError, SourceKind,
     SourceLabel,
 };
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::announce;
+use super::{announce, mend::Mending};
 use crate::{
     clock::now_ms,
     core::Core,
@@ -77,8 +77,11 @@ pub async fn want(core: &Arc<Core>, post: &PostMedia, policy: &Policy, hint: Opt
             if core.is_denied(blob) {
                 continue;
             }
-            if is_held(core, blob).await {
-                keep_too(core, blob, &policy.keep).await;
+            if let Ok(BlobStatus::Complete { size_bytes }) = core.blobs.status(blob).await {
+                // Its author may have claimed less.
+                if size_bytes <= max_bytes {
+                    keep_too(core, blob, &policy.keep).await;
+                }
                 continue;
             }
             let want = Want {
@@ -118,6 +121,7 @@ pub async fn is_held(core: &Core, blob: BlobId) -> bool {
 pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
     let mut running = JoinSet::new();
     let mut damage = core.blobs.damage();
+    let mut mending = Mending::default();
     loop {
         let room = AT_ONCE.saturating_sub(running.len());
         for (blob, want) in Core::lock(&core.wants).due(now_ms(), room) {
@@ -135,48 +139,12 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
             () = cancel.cancelled() => break,
             Some(_) = running.join_next() => {}
             () = core.wants_changed.notified() => {}
-            Ok(damaged) = damage.recv() => {
-                let core = Arc::clone(&core);
-                running.spawn(async move { mend(&core, damaged).await });
-            }
-            () = sleep(pause) => {}
+            Ok(damaged) = damage.recv() => mending.found(&core, damaged),
+            ended = mending.ended() => mending.note(&core, ended),
+            () = sleep(pause) => mending.forget_mended(&core).await,
         }
     }
     running.shutdown().await;
-}
-
-/// A file that was changed behind the store's back: what was wrong of it is held no more, and is
-/// fetched again from whoever has it.
-async fn mend(core: &Arc<Core>, damaged: Damaged) {
-    tracing::warn!(?damaged, "stored bytes are not what they were");
-    let Damaged::Blob(blob) = damaged else {
-        return;
-    };
-    core.torrents.ask(blob);
-    core.warn(
-        "damage",
-        Some(format!(
-            "the file of {blob} was changed outside of datt, or the disk is failing; what is wrong \
-             of it is fetched again. `datt verify` checks everything"
-        )),
-    );
-    let providers = core.providers(&blob, None, &[], now_ms());
-    let options = FetchOptions::default();
-    let progress = blocks::unwatched();
-    let fetching = core.fetcher.fetch(blob, providers, &options, &progress);
-    match timeout(ATTEMPT, fetching).await {
-        Ok(Ok(fetched)) => {
-            note_faults(core, &fetched.faults);
-            core.warn("damage", None);
-            held(core, blob).await;
-        }
-        Ok(Err(error)) => {
-            note_error(core, blob, &error);
-            tracing::warn!(%blob, %error, "damaged bytes can't be had again yet");
-            core.look_again.notify_one();
-        }
-        Err(_) => core.look_again.notify_one(),
-    }
 }
 
 async fn attempt(core: &Arc<Core>, blob: BlobId, want: Want) {

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod import;
 pub mod import_car;
 pub mod ingest;
+mod mend;
 pub mod name;
 pub mod publish;
 pub mod retrieve;
