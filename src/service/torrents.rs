@@ -46,10 +46,6 @@ impl Torrents for Service {
         Box::pin(async move { forget(&self.core, InfoHash::from_bytes(infohash.0)).await })
     }
 
-    fn forget_torrent(&self, infohash: Infohash) -> Reply<'_, ()> {
-        Box::pin(async move { forget(&self.core, InfoHash::from_bytes(infohash.0)).await })
-    }
-
     fn publicity(&self, blob: BlobId) -> Reply<'_, PublicityAnswer> {
         Box::pin(async move { Ok(publicity(&self.core, blob)) })
     }
@@ -168,20 +164,6 @@ async fn web_seed(
     let mut named = files.zip(&shelved.blobs);
     let found = named.find(|(file, _)| file.path() == below);
     found.map(|(_, blob)| *blob).ok_or_else(nothing)
-}
-
-/// Stops seeding an album or a torrent of others.
-async fn forget(core: &Arc<Core>, infohash: InfoHash) -> Result<(), NodeError> {
-    let shelved = core.torrents.shelf.get(&infohash);
-    let shelved =
-        shelved.ok_or_else(|| NodeError::NotFound(format!("this node has no torrent {infohash}")))?;
-    if let (Origin::Blob, Some(blob)) = (shelved.origin, shelved.blobs.first()) {
-        return Err(NodeError::Conflict(format!(
-            "torrent {infohash} is there because its file may travel into swarms: \
-             `datt publicity {blob} peers` ends that"
-        )));
-    }
-    flow::seed::take_back(core, infohash).await
 }
 
 /// Stops seeding an album or a torrent of others.
