@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blocks::{Keep, dag::parse_cid};
+use blocks::{BlobStatus, Keep, dag::parse_cid};
 use gateway::{
     api::types::{PinMedia, PinRequest},
     node::NodeError,
@@ -175,11 +175,25 @@ pub async fn want_pinned(
 
 async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(), NodeError> {
     let keep = Keep::pin(blob);
-    core.blobs
-        .keep(blob, &keep)
-        .await
-        .map_err(|error| NodeError::local("pin the blob", error))?;
-    if !flow::fetch::is_held(core, blob).await {
+    let status = core.blobs.status(blob).await;
+    let status = status.map_err(|error| NodeError::local("look the blob up", error))?;
+    if !may_keep(status, promise.max_bytes) {
+        tracing::info!(%blob, "larger than its pin allows: not kept");
+        // It may be kept for a promise that allowed more.
+        return core
+            .blobs
+            .release(blob, &keep)
+            .await
+            .map_err(|error| NodeError::local("release the blob", error));
+    }
+    let is_held = matches!(status, BlobStatus::Complete { .. });
+    if is_held || promise.max_bytes.is_none() {
+        core.blobs
+            .keep(blob, &keep)
+            .await
+            .map_err(|error| NodeError::local("pin the blob", error))?;
+    }
+    if !is_held {
         let nowhere = EntryId::from_bytes(*blob.as_bytes());
         let want = Want {
             space: core.identity.space(),
@@ -196,6 +210,16 @@ async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(
         core.wants_changed.notify_one();
     }
     Ok(())
+}
+
+/// Whether a limit allows a blob, as far as its size is proven.
+fn may_keep(status: BlobStatus, max_bytes: Option<u64>) -> bool {
+    let size_bytes = match status {
+        BlobStatus::Complete { size_bytes } => Some(size_bytes),
+        BlobStatus::Partial { total_bytes, .. } => total_bytes,
+        BlobStatus::Missing => None,
+    };
+    max_bytes.is_none_or(|max_bytes| size_bytes.is_none_or(|size_bytes| size_bytes <= max_bytes))
 }
 
 /// Takes a promise back; the bytes go when nothing else asks for them.
@@ -254,4 +278,31 @@ async fn release_added(core: &Arc<Core>, blob: BlobId) -> Result<bool, NodeError
     }
     core.blobs.release(blob, &added).await.map_err(failed)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_holds_for_the_size_that_is_proven() {
+        let whole = |size_bytes| BlobStatus::Complete { size_bytes };
+        let part = |total_bytes| BlobStatus::Partial {
+            held_bytes: 5,
+            total_bytes,
+        };
+        let table = [
+            (whole(11), Some(10), false),
+            (whole(10), Some(10), true),
+            (whole(11), None, true),
+            (part(Some(11)), Some(10), false),
+            (part(Some(10)), Some(10), true),
+            (part(None), Some(10), true),
+            (BlobStatus::Missing, Some(0), true),
+        ];
+        for (status, max_bytes, expected) in table {
+            let allowed = may_keep(status, max_bytes);
+            assert_eq!(allowed, expected, "{status:?} {max_bytes:?}");
+        }
+    }
 }
