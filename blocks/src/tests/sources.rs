@@ -33,7 +33,7 @@ const PIECE: usize = 8 * 1024;
 
 /// A source of raw bytes with a rate, and with manners.
 struct Raw {
-    name: &'static str,
+    name: String,
     bytes: Bytes,
     has: watch::Sender<Option<Vec<Range<u64>>>>,
     /// Bytes a second.
@@ -44,9 +44,9 @@ struct Raw {
 }
 
 impl Raw {
-    fn new(name: &'static str, bytes: &Bytes, rate: usize) -> Self {
+    fn new(name: &str, bytes: &Bytes, rate: usize) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             bytes: bytes.clone(),
             has: watch::Sender::new(None),
             rate: rate as u64,
@@ -74,7 +74,7 @@ impl RawSource for Handle {
     fn label(&self) -> SourceLabel {
         SourceLabel {
             kind: SourceKind::Swarm,
-            name: self.0.name.to_owned(),
+            name: self.0.name.clone(),
         }
     }
 
@@ -463,6 +463,23 @@ async fn sources_that_have_parts_are_asked_for_those() {
         (scene.share("first").bytes, scene.share("second").bytes),
         (half, half)
     );
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn however_many_lie_others_get_a_place() {
+    let scene = Scene::new(4 * MIB).await;
+    let outboard = scene.outboard().await;
+    let liars = (1..=200).map(|port| format!("127.0.0.1:{port}"));
+    let liars = liars.map(|name| Raw::new(&name, &scene.bytes, 8 * MIB).lying());
+    scene.find(liars.collect(), vec![outboard]);
+    let fetched = scene
+        .taker
+        .fetcher
+        .fetch(scene.blob, [scene.giver.addr()], &options(), &unwatched())
+        .await
+        .unwrap();
+    assert_eq!(fetched.fetched_bytes, scene.bytes.len() as u64);
     scene.stop().await;
 }
 

@@ -272,11 +272,9 @@ impl Plan {
         self.rarity.forget();
     }
 
-    /// A source that failed so often, or for good, that another may have its place.
-    pub(crate) fn hopeless(&self) -> Option<SourceId> {
-        let mut sources = self.sources.iter();
-        let hopeless =
-            sources.find(|(_, source)| !source.gives_hope() && source.standing != Standing::Banned);
+    /// Sources that lied, or failed so often or for good, that others may have their places.
+    pub(crate) fn hopeless(&self) -> impl Iterator<Item = SourceId> {
+        let hopeless = self.sources.iter().filter(|(_, s)| !s.gives_hope());
         hopeless.map(|(id, _)| *id)
     }
 

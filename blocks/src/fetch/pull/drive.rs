@@ -204,8 +204,11 @@ impl Pull {
                     self.source_failed(source, PeerFault::Stalled(stall));
                 }
                 Action::Ban { source } => {
-                    let label = self.lock().sources.entry(source).map(|e| e.label.clone());
+                    let mut state = self.lock();
+                    let label = state.sources.entry(source).map(|e| e.label.clone());
                     if let Some(label) = label {
+                        state.sources.lied(&label);
+                        drop(state);
                         self.show(&label, ShareState::Banned);
                     }
                 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -24,6 +25,10 @@ use crate::{
 
 /// Providers connected to at once.
 const CONNECTING: usize = 16;
+/// Places that only providers get: whoever has many addresses fills the others.
+const FOR_PROVIDERS: usize = 16;
+/// Liars remembered of one pull, whose places others have by now.
+const LIARS: usize = 256;
 /// How long a search for sources holds up giving up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -63,6 +68,8 @@ pub(super) struct Sources {
     connecting: usize,
     entries: BTreeMap<SourceId, Entry>,
     next: u64,
+    /// Who lied, the latest last.
+    liars: VecDeque<SourceLabel>,
     /// Requests that run.
     requests: BTreeMap<RequestId, (SourceId, AbortHandle)>,
     pub(super) search: Errand,
@@ -183,11 +190,55 @@ impl Sources {
         Some(id)
     }
 
+    /// Remembers that a source lied.
+    pub(super) fn lied(&mut self, label: &SourceLabel) {
+        let name = person(label);
+        if !self.liars.contains(&name) {
+            if self.liars.len() >= LIARS {
+                self.liars.pop_front();
+            }
+            self.liars.push_back(name);
+        }
+    }
+
+    fn is_liar(&self, label: &SourceLabel) -> bool {
+        !self.liars.is_empty() && self.liars.contains(&person(label))
+    }
+
+    fn is_raw(&self, id: SourceId) -> bool {
+        let entry = self.entries.get(&id);
+        entry.is_some_and(|entry| entry.peer().is_none())
+    }
+
+    /// Whether there is no place left for such a source.
+    fn is_full(&self, is_raw: bool) -> bool {
+        let raws = || self.entries.values().filter(|e| e.peer().is_none()).count();
+        self.entries.len() >= MAX_SOURCES || is_raw && raws() >= MAX_SOURCES - FOR_PROVIDERS
+    }
+
     fn find(&self, label: &SourceLabel) -> Option<SourceId> {
         let mut entries = self.entries.iter();
         entries
             .find(|(_, entry)| *entry.label == *label)
             .map(|(id, _)| *id)
+    }
+}
+
+/// Who is behind a source: of a swarm's peer the host without its port, which costs nothing to
+/// change; of an IPv6 host the network, for the same reason.
+fn person(label: &SourceLabel) -> SourceLabel {
+    let host = match (label.kind, label.name.parse::<SocketAddr>()) {
+        // On this machine, ports are all that tells programs apart.
+        (SourceKind::Swarm, Ok(addr)) if !addr.ip().is_loopback() => addr.ip().to_canonical(),
+        _ => return label.clone(),
+    };
+    let name = match host {
+        IpAddr::V4(host) => host.to_string(),
+        IpAddr::V6(host) => Ipv6Addr::from_bits(host.to_bits() >> 64 << 64).to_string(),
+    };
+    SourceLabel {
+        kind: label.kind,
+        name,
     }
 }
 
@@ -254,17 +305,26 @@ impl State {
 
     /// Takes a source in, in place of one that nothing comes from if there are too many.
     fn add(&mut self, label: SourceLabel, origin: Origin) -> Option<SourceId> {
-        if self.sources.entries.len() >= MAX_SOURCES {
+        let is_raw = matches!(origin, Origin::Raw(_));
+        if self.sources.is_full(is_raw) {
             let ready = self.ready.as_mut().or(self.rested.as_mut())?;
-            let hopeless = ready.plan.hopeless()?;
-            ready.plan.leave(hopeless);
-            self.sources.entries.remove(&hopeless);
+            let mut hopeless = ready.plan.hopeless();
+            let left = hopeless.find(|id| !is_raw || self.sources.is_raw(*id))?;
+            drop(hopeless);
+            let has_lied = ready.plan.standing(left) == Some(Standing::Banned);
+            ready.plan.leave(left);
+            if let Some(entry) = self.sources.entries.remove(&left).filter(|_| has_lied) {
+                self.sources.lied(&entry.label);
+            }
         }
         self.sources.add(label, origin)
     }
 
     /// Whether somebody by that name is asked already, or never again.
     fn is_known(&mut self, label: &SourceLabel) -> bool {
+        if self.sources.is_liar(label) {
+            return true;
+        }
         let Some(id) = self.sources.find(label) else {
             return false;
         };
@@ -419,5 +479,40 @@ impl State {
         if let (Some(ready), Some(entry)) = (ready, self.sources.entries.get(&id)) {
             join(&mut ready.plan, id, entry, has_outboard, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn swarm(name: &str) -> SourceLabel {
+        SourceLabel {
+            kind: SourceKind::Swarm,
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_liar_is_known_again_at_another_port_and_an_ipv6_network_counts_as_one() {
+        let mut sources = Sources::default();
+        for (liar, again, other) in [
+            ("192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1"),
+            (
+                "[2001:db8::1]:1",
+                "[2001:db8::ff:2]:1",
+                "[2001:db8:0:1::1]:1",
+            ),
+            ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2"),
+        ] {
+            assert!(!sources.is_liar(&swarm(liar)), "{liar}");
+            sources.lied(&swarm(liar));
+            assert!(sources.is_liar(&swarm(again)), "{again}");
+            assert!(!sources.is_liar(&swarm(other)), "{other}");
+        }
+        for at in 0..2 * LIARS {
+            sources.lied(&swarm(&format!("127.0.0.1:{at}")));
+        }
+        assert_eq!(sources.liars.len(), LIARS);
     }
 }
