@@ -47,13 +47,19 @@ async fn work(core: Arc<Core>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let node = Arc::clone(&core);
-        let measured = tokio::task::spawn_blocking(move || other_bytes(&node.folder));
-        let Ok(bytes) = measured.await else { continue };
-        core.blobs.quota().set_other_bytes(bytes);
+        measure(&core).await;
         if let Err(error) = core.blobs.shed().await {
             tracing::warn!(%error, "cannot make up for what grew in the data folder");
         }
+    }
+}
+
+/// Brings the account up to date with what lies in the data folder beside the blob store.
+pub async fn measure(core: &Arc<Core>) {
+    let node = Arc::clone(core);
+    let measured = tokio::task::spawn_blocking(move || other_bytes(&node.folder)).await;
+    if let Ok(bytes) = measured {
+        core.blobs.quota().set_other_bytes(bytes);
     }
 }
 

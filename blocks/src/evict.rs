@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use model::BlobId;
 
 use crate::{
-    BlobStatus, Keep, QuotaError, StoreError,
+    BlobStatus, ImportError, Keep, QuotaError, StoreError,
     quota::{Reservation, stored_bytes},
     store::Blobs,
 };
@@ -49,6 +49,15 @@ impl Blobs {
         };
         self.make_room(&refused, bytes, Reach::of(why)).await?;
         Ok(self.quota().reserve(bytes)?)
+    }
+
+    /// Reserves room for what a person asked for, at the cost of what is cached or asked for by
+    /// rules.
+    ///
+    /// # Errors
+    /// When there is no room, or the store can't be read or written.
+    pub async fn reserve_promised(&self, bytes: u64) -> Result<Reservation, ImportError> {
+        Ok(self.reserve_for(bytes, &Keep::pin("way")).await?)
     }
 
     /// Makes room for what a person promised to keep, at the cost of what rules ask for. True when
@@ -238,7 +247,7 @@ pub(crate) enum NoRoom {
     Store(#[from] StoreError),
 }
 
-impl From<NoRoom> for crate::ImportError {
+impl From<NoRoom> for ImportError {
     fn from(error: NoRoom) -> Self {
         match error {
             NoRoom::Quota(error) => Self::Quota(error),

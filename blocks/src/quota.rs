@@ -282,6 +282,14 @@ impl Reservation {
         Ok(())
     }
 
+    /// Gives back what was promised beyond `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let given_bytes = self.bytes.saturating_sub(bytes);
+        let mut used = self.quota.lock();
+        used.reserved_bytes = used.reserved_bytes.saturating_sub(given_bytes);
+        self.bytes -= given_bytes;
+    }
+
     /// Turns the promise into `stored_bytes` that now lie in the store; the rest is given back.
     pub fn commit(self, stored_bytes: u64) {
         let mut used = self.quota.lock();
@@ -342,6 +350,11 @@ mod tests {
         let mut held = quota.reserve(20).unwrap();
         assert!(held.grow(1).is_err());
         assert_eq!(held.bytes(), 20);
+        held.shrink_to(30);
+        held.shrink_to(5);
+        assert_eq!((held.bytes(), quota.usage().reserved_bytes), (5, 5));
+        drop(held);
+        assert_eq!(quota.usage().reserved_bytes, 0);
     }
 
     #[test]

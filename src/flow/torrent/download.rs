@@ -1,12 +1,15 @@
 //! A torrent of others: downloaded from its swarm into a folder, then imported, so that its files
 //! have names by CID.
 
+mod incoming;
+
 use std::{
+    fs::File,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use blocks::Reservation;
 use gateway::{
     api::types::{TorrentDone, TorrentDoneFile, TorrentProgress, TorrentRequest, TorrentSource},
     node::{Items, NodeError},
@@ -14,17 +17,18 @@ use gateway::{
 use model::BlobId;
 use tokio::sync::mpsc;
 use torrent::{
-    FileRole, InfoHash, Magnet, Metainfo,
-    swarm::{DownloadOptions, DownloadProgress, Downloaded, SwarmError, Wanted},
+    FileRole, Info, InfoHash, Magnet, Metainfo,
+    swarm::{DownloadOptions, DownloadProgress, Downloaded, Swarm, SwarmError, Wanted},
 };
 use views::data::Publicity;
 
 use crate::{
     core::Core,
-    flow::{album, import, seed},
-    service::blobs::{driven, quota_error},
+    flow::{album, fetch, import, seed},
+    service::blobs::driven,
     torrents::{Origin, Shelved},
 };
+use incoming::Room;
 
 /// Progress messages that a slow reader may be behind.
 const PROGRESS: usize = 16;
@@ -94,57 +98,91 @@ async fn run(
 ) -> Result<TorrentDone, NodeError> {
     let infohash = wanted.infohash();
     if let Some(shelved) = core.torrents.shelf.get(&infohash) {
-        return already_here(core, infohash, &shelved).await;
-    }
-    let folder = incoming(core, &infohash);
-    let session = core.torrents.session().await?;
-    let download = session
-        .download(wanted, &folder, options)
-        .await
-        .map_err(failed)?;
-    let mut progress = download.progress();
-    let finished = download.finished();
-    tokio::pin!(finished);
-    let mut room = None;
-    let downloaded = loop {
-        tokio::select! {
-            done = &mut finished => break done.map_err(failed)?,
-            changed = progress.changed() => {
-                if changed.is_err() {
-                    break finished.await.map_err(failed)?;
-                }
-                let now = *progress.borrow_and_update();
-                reserve(core, &mut room, &now)?;
-                let _ = told.try_send(Ok(of_download(&now)));
-            }
+        if let Some(info) = whole(core, &infohash, &shelved).await {
+            return already_here(core, &info, &shelved, publicity).await;
         }
+        seed::take_back(core, infohash).await?;
+    }
+    let session = core.torrents.session().await?;
+    let folder = incoming::folder(core, &session, &infohash).await?;
+    let job = Job {
+        core,
+        session: &session,
+        wanted,
+        options,
+        folder: &folder,
+        told,
     };
-    let received_bytes = progress.borrow().done_bytes;
-    drop(progress);
+    let (downloaded, received_bytes) = match job.load().await {
+        // Not all that an earlier try brought is there: it begins anew.
+        Err(Broken::Swarm(SwarmError::Exists { path, .. })) if path.starts_with(&folder) => {
+            incoming::remove(&folder).await;
+            job.load().await?
+        }
+        done => done?,
+    };
     let done = take_in(core, downloaded, publicity, received_bytes, told).await?;
-    drop(room);
-    remove(&folder).await;
+    incoming::remove(&folder).await;
     Ok(done)
 }
 
-/// Where the bytes lie until they are imported.
-fn incoming(core: &Core, infohash: &InfoHash) -> PathBuf {
-    let folder = core.folder.path().join("torrents").join("incoming");
-    folder.join(infohash.to_string())
+/// A download from its swarm into its folder.
+struct Job<'a> {
+    core: &'a Arc<Core>,
+    session: &'a Swarm,
+    wanted: Wanted,
+    options: DownloadOptions,
+    folder: &'a Path,
+    told: &'a Told,
 }
 
-/// Room for the download, as soon as its size is known.
-fn reserve(
-    core: &Core,
-    room: &mut Option<Reservation>,
-    now: &DownloadProgress,
-) -> Result<(), NodeError> {
-    if let (None, Some(total_bytes)) = (&room, now.total_bytes) {
-        let lacking_bytes = total_bytes.saturating_sub(now.done_bytes);
-        let reserved = core.blobs.quota().reserve(lacking_bytes);
-        *room = Some(reserved.map_err(quota_error)?);
+/// Why nothing came.
+enum Broken {
+    Swarm(SwarmError),
+    Node(NodeError),
+}
+
+impl From<SwarmError> for Broken {
+    fn from(error: SwarmError) -> Self {
+        Self::Swarm(error)
     }
-    Ok(())
+}
+
+impl From<Broken> for NodeError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Swarm(error) => failed(error),
+            Broken::Node(error) => error,
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Its files, and the bytes that are there.
+    async fn load(&self) -> Result<(Downloaded, u64), Broken> {
+        let (wanted, options) = (self.wanted.clone(), self.options.clone());
+        let download = self.session.download(wanted, self.folder, options).await?;
+        let mut progress = download.progress();
+        let finished = download.finished();
+        tokio::pin!(finished);
+        let mut room = Room::new(self.folder);
+        let downloaded = loop {
+            tokio::select! {
+                done = &mut finished => break done?,
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        break finished.await?;
+                    }
+                    let now = *progress.borrow_and_update();
+                    room.follow(self.core, &now).await.map_err(Broken::Node)?;
+                    let _ = self.told.try_send(Ok(of_download(&now)));
+                }
+            }
+        };
+        room.filled(self.core).await;
+        let received_bytes = progress.borrow().done_bytes;
+        Ok((downloaded, received_bytes))
+    }
 }
 
 fn of_download(now: &DownloadProgress) -> TorrentProgress {
@@ -160,7 +198,7 @@ fn of_download(now: &DownloadProgress) -> TorrentProgress {
     }
 }
 
-/// Imports the files, each gone from the folder when it is in the store, and names them.
+/// Imports the files, and names them. They stay where they are, for another try, until all is done.
 async fn take_in(
     core: &Arc<Core>,
     downloaded: Downloaded,
@@ -169,6 +207,9 @@ async fn take_in(
     told: &Told,
 ) -> Result<TorrentDone, NodeError> {
     let Downloaded { info, files } = downloaded;
+    if publicity.is_none() {
+        withhold(core, &info, &files).await?;
+    }
     let (mut named, mut blobs) = (Vec::new(), Vec::new());
     let mut done_bytes = 0;
     for (file, path) in info.files().iter().zip(&files) {
@@ -187,9 +228,9 @@ async fn take_in(
         blobs.push(added.blob);
         named.push(added);
     }
-    // Torrents that have nothing to do with datt stay their owner's own.
-    let reach = publicity.unwrap_or(Publicity::Gateway);
-    super::set_publicity(core, blobs.clone(), reach).await?;
+    if let Some(publicity) = publicity {
+        super::set_publicity(core, blobs.clone(), publicity).await?;
+    }
     let root = if info.is_album() {
         album::assemble(core, &named).await?.to_string()
     } else {
@@ -218,6 +259,36 @@ async fn take_in(
     Ok(done)
 }
 
+/// Torrents that have nothing to do with datt stay their owner's own: before anybody could ask for
+/// their files. What was here before, or was spoken of, travels as far as it did.
+async fn withhold(core: &Arc<Core>, info: &Info, files: &[PathBuf]) -> Result<(), NodeError> {
+    let mut foreign = Vec::new();
+    for (file, path) in info.files().iter().zip(files) {
+        if file.role() != FileRole::Content {
+            continue;
+        }
+        let path = path.clone();
+        let blob = match tokio::task::spawn_blocking(move || blob_of(&path)).await {
+            Ok(Ok(blob)) => blob,
+            Ok(Err(error)) => return Err(NodeError::local("read a downloaded file", error)),
+            Err(panic) => return Err(NodeError::local("read a downloaded file", panic)),
+        };
+        if core.torrents.publicity.of(&blob).is_none() && !fetch::is_held(core, blob).await {
+            foreign.push(blob);
+        }
+    }
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    super::set_publicity(core, foreign, Publicity::Gateway).await
+}
+
+fn blob_of(path: &Path) -> io::Result<BlobId> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(BlobId::from_bytes(*hasher.finalize().as_bytes()))
+}
+
 fn told_file(file: &album::File) -> TorrentDoneFile {
     TorrentDoneFile {
         path: file.path.clone(),
@@ -231,9 +302,6 @@ async fn import_file(core: &Arc<Core>, from: &Path, path: &str) -> Result<album:
     let name = path.rsplit('/').next().unwrap_or(path).to_owned();
     let (told, _) = mpsc::channel(1);
     let (imported, _) = import::path(core, from, name, &told).await?;
-    if let Err(error) = tokio::fs::remove_file(from).await {
-        tracing::debug!(path = %from.display(), %error, "left behind after an import");
-    }
     Ok(album::File {
         path: path.to_owned(),
         blob: imported.blob,
@@ -242,18 +310,28 @@ async fn import_file(core: &Arc<Core>, from: &Path, path: &str) -> Result<album:
     })
 }
 
+/// The description of a torrent on the shelf, if all of its files are held.
+async fn whole(core: &Arc<Core>, infohash: &InfoHash, shelved: &Shelved) -> Option<Info> {
+    for blob in &shelved.blobs {
+        if !fetch::is_held(core, *blob).await {
+            return None;
+        }
+    }
+    let (node, infohash) = (Arc::clone(core), *infohash);
+    let read = tokio::task::spawn_blocking(move || node.torrents.shelf.info(&infohash));
+    read.await.ok().flatten()
+}
+
 /// What was downloaded, or imported, before.
 async fn already_here(
     core: &Arc<Core>,
-    infohash: InfoHash,
+    info: &Info,
     shelved: &Shelved,
+    publicity: Option<Publicity>,
 ) -> Result<TorrentDone, NodeError> {
-    let info = core.torrents.shelf.info(&infohash).ok_or_else(|| {
-        NodeError::local(
-            "read a torrent",
-            format!("the file of {infohash} is damaged"),
-        )
-    })?;
+    if let Some(publicity) = publicity {
+        super::set_publicity(core, shelved.blobs.clone(), publicity).await?;
+    }
     let content = info
         .files()
         .iter()
@@ -267,7 +345,7 @@ async fn already_here(
         files => album::assemble(core, files).await?.to_string(),
     };
     Ok(TorrentDone {
-        infohash: infohash.to_string(),
+        infohash: info.infohash().to_string(),
         name: shelved.name.clone(),
         ipfs,
         size_bytes: info.length_bytes(),
@@ -291,12 +369,6 @@ async fn held_file(
         unixfs: unixfs.map_err(crate::service::blobs::read_error)?,
         size_bytes,
     })
-}
-
-async fn remove(folder: &Path) {
-    if let Err(error) = tokio::fs::remove_dir_all(folder).await {
-        tracing::warn!(folder = %folder.display(), %error, "a download's folder was left behind");
-    }
 }
 
 fn failed(error: SwarmError) -> NodeError {
