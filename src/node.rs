@@ -5,27 +5,19 @@
 //! Stop, in the reverse order and within [`STOP`]: no new requests → exchange and fetches → router
 //! and endpoint → blobs → store.
 
+mod assemble;
 mod web;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use blocks::{Blobs, BlobsOptions, Fetcher, OutboardLimits, OutboardProtocol, Provider, ProviderLimits, ProviderService};
+use blocks::ProviderService;
 use database::Database;
-use gateway::{gate::Gate, metrics::Metrics};
-use gossip::net::{Driver, Handle, Options, SyncProtocol};
+use gateway::gate::Gate;
+use gossip::net::Driver;
 use iroh::protocol::Router;
-use iroh_gossip::net::Gossip;
-use model::{BlobId, IdentityId, RelayHint, SecretKey, limits};
+use model::{IdentityId, RelayHint, SecretKey};
 use thiserror::Error;
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -33,32 +25,19 @@ use crate::{
     config::Config,
     core::Core,
     data_folder::{DataFolder, FolderError, Running},
-    denylist::Denylist,
     endpoint::{EndpointError, Network, Wishes},
     flow,
-    follows::Follows,
-    holdings::Holdings,
     identity::{self, IdentityError, NewIdentity, Words},
-    mirror::{
-        self, Mirror,
-        audit::Audits,
-        exchange::MirrorProtocol,
-        request::{Asked, PinRequests},
-        rules::RuleError,
-    },
-    pins::Pins,
+    mirror::{self, rules::RuleError},
     port::{self, CertificateError, Counting, ListenError},
-    replica::Ledger,
     room,
     service::Service,
-    sources::Sources,
     storage::{self, StorageError},
-    throttle::{self, Throttle},
-    torrents::{self, Torrents, TorrentsError},
-    traffic::Traffic,
+    throttle,
+    torrents::{self, TorrentsError},
     upkeep,
-    wants::Wants,
 };
+use assemble::{Assembled, Parts, assemble};
 use web::Web;
 
 /// Everything has ended this long after a stop was asked for.
@@ -66,9 +45,6 @@ pub const STOP: Duration = Duration::from_secs(8);
 /// What each of the later steps of stopping may take of it; the endpoint waits for its peers to
 /// acknowledge.
 const STEP: Duration = Duration::from_millis(3_500);
-
-/// Rows with media that may wait to be looked at.
-const ARRIVALS: usize = 4_096;
 
 /// Why the node did not start.
 #[derive(Debug, Error)]
@@ -175,14 +151,7 @@ impl Node {
         let stopped = cancel_requests.clone();
         let proxies = core.config.http.trusted_proxies.clone();
         let counting = Counting::new(core.throttle.clone(), proxies);
-        let requests = port::serve(
-            web.listener,
-            relay,
-            app,
-            web.certificate,
-            counting,
-            stopped,
-        );
+        let requests = port::serve(web.listener, relay, app, web.certificate, counting, stopped);
         let requests = parts(&cancel_requests).part("web server", requests);
         tasks.close();
         core.folder.announce(&Running {
@@ -400,154 +369,4 @@ async fn network(
         own_relay,
     };
     Ok(Network::bind(folder, &secret, wishes).await?)
-}
-
-struct Parts {
-    config: Config,
-    folder: DataFolder,
-    database: Arc<Database>,
-    device: SecretKey,
-    identity: IdentityId,
-    network: Network,
-    url: String,
-}
-
-struct Assembled {
-    core: Arc<Core>,
-    router: Router,
-    driver: Driver,
-    provider_service: ProviderService,
-}
-
-async fn open_blobs(
-    config: &Config,
-    folder: &DataFolder,
-    denied: BTreeSet<BlobId>,
-) -> Result<Blobs, blocks::StoreError> {
-    let options = BlobsOptions {
-        quota: room::quota(folder, config.storage.max_bytes),
-        denied,
-        cache_max_bytes: config.storage.max_bytes / 2,
-        pieces_min_bytes: config.torrent.min_bytes,
-    };
-    Blobs::open(&folder.blobs(), options).await
-}
-
-/// Gossip, and the exchange of entries over it.
-fn exchange(
-    network: &Network,
-    ledger: &Arc<Ledger>,
-    live_topics: usize,
-) -> (Gossip, Driver, Handle, SyncProtocol) {
-    let message_bytes = limits::GOSSIP_BYTES + 96;
-    let gossip = Gossip::builder().max_message_size(message_bytes);
-    let gossip = gossip.spawn(network.endpoint.clone());
-    let (driver, handle, sync) = Driver::new(
-        network.endpoint.clone(),
-        gossip.clone(),
-        Arc::clone(ledger) as Arc<dyn gossip::Replica>,
-        Options {
-            seed: now_ms(),
-            live_topics,
-        },
-    );
-    (gossip, driver, handle, sync)
-}
-
-async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
-    let Parts {
-        config,
-        folder,
-        database,
-        device,
-        identity,
-        network,
-        url,
-    } = parts;
-    let throttle = Throttle::open(config.traffic, &folder, now_ms())?;
-    let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
-    let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
-    let gate = Arc::clone(&denylist);
-    let torrents = Torrents::open(&config, &folder)?;
-    let publicity = Arc::clone(&torrents.publicity);
-    let may_have = move |blob, _| gate.check_blob(blob).is_none() && publicity.is_for_peers(&blob);
-    // Who knows the hash of a blob has it from a space it belongs to; the denylist comes before.
-    let limits = ProviderLimits::default();
-    let outboards = OutboardLimits::default();
-    let (outboards, (serving, provider_service, provider)) = if throttle.is_capped() {
-        let capped = || Arc::new(throttle.clone());
-        (
-            OutboardProtocol::throttled(&blobs, may_have.clone(), outboards, capped()),
-            Provider::throttled(&blobs, may_have, limits, capped()),
-        )
-    } else {
-        (
-            OutboardProtocol::new(&blobs, may_have.clone(), outboards),
-            Provider::new(&blobs, may_have, limits),
-        )
-    };
-    let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
-    let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
-    let mirrors = MirrorProtocol::default();
-    let router = Router::builder(network.endpoint.clone())
-        .accept(blocks::ALPN, serving)
-        .accept(blocks::OUTBOARD_ALPN, outboards)
-        .accept(iroh_gossip::ALPN, gossip)
-        .accept(gossip::net::ALPN, sync)
-        .accept(mirror::exchange::ALPN, mirrors.clone())
-        .spawn();
-    let (arrivals, receiver) = mpsc::channel(ARRIVALS);
-    let core = Arc::new(Core {
-        follows: Follows::open(&folder)?,
-        pins: Pins::open(&folder)?,
-        mirror: Mirror::new(mirror::rules::read(&config.mirror)?),
-        audits: Audits::open(&folder)?,
-        asked: Asked::open(&folder)?,
-        pin_requests: PinRequests::open(&folder)?,
-        pin_requests_changed: Notify::new(),
-        denylist,
-        torrents,
-        fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
-        provider,
-        gossip: handle,
-        endpoint_secret: folder.secret_key("endpoint.key")?,
-        holdings: Mutex::new(Holdings::default()),
-        wants: Mutex::new(Wants::default()),
-        wants_changed: Notify::new(),
-        naming: flow::name::Naming::default(),
-        arrivals,
-        arrivals_receiver: Mutex::new(Some(receiver)),
-        look_again: Notify::new(),
-        events: watch::Sender::new(0),
-        traffic: Traffic::default(),
-        throttle,
-        metrics: Metrics::new(),
-        started_ms: now_ms(),
-        signing: tokio::sync::Mutex::new(()),
-        uploads: Mutex::new(BTreeMap::new()),
-        sent_posts: Mutex::new(BTreeMap::new()),
-        clock_skew_ms: Mutex::new(None),
-        warnings: Mutex::new(BTreeMap::new()),
-        config,
-        folder,
-        database,
-        blobs,
-        network,
-        url,
-        identity,
-        device,
-    });
-    ledger.connect(&core);
-    mirrors.connect(&core);
-    core.fetcher.set_finder(Arc::new(Sources::new(&core)));
-    if core.throttle.is_capped() {
-        let throttle = core.throttle.clone();
-        core.fetcher.set_throttle(Arc::new(throttle));
-    }
-    Ok(Assembled {
-        core,
-        router,
-        driver,
-        provider_service,
-    })
 }

@@ -38,6 +38,14 @@ impl Target {
         }
     }
 
+    /// The identity, if it is one.
+    pub fn identity(&self) -> Option<IdentityId> {
+        match self {
+            Self::Identity(identity) => Some(*identity),
+            Self::Thread(_) | Self::Space(_) | Self::Blob(_) => None,
+        }
+    }
+
     /// Its CID.
     pub fn id(&self) -> String {
         match self {

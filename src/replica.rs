@@ -15,7 +15,7 @@ use gossip::{
 };
 use model::{EndpointKey, Entry, EntryId, Holding, IdentityId, SpaceId, Verified};
 
-use crate::{clock::now_ms, core::Core, flow, pins::Target, room};
+use crate::{clock::now_ms, core::Core, flow, room};
 
 /// Entries of a thread that are looked at for missing payloads.
 const PAYLOAD_LOOK: usize = 2_000;
@@ -62,9 +62,8 @@ impl Refused {
     }
 
     fn contains(&self, id: &EntryId, now_ms: u64) -> bool {
-        self.until_ms
-            .get(id)
-            .is_some_and(|until_ms| *until_ms > now_ms)
+        let until_ms = self.until_ms.get(id);
+        until_ms.is_some_and(|until_ms| *until_ms > now_ms)
     }
 }
 
@@ -440,16 +439,14 @@ pub fn followed(core: &Core) -> Vec<Follow> {
     for (root, space) in core.follows.threads() {
         all.insert(Follow::Thread { space, root });
     }
+    let followed = core.follows.identities();
     all.extend(
-        core.follows
-            .identities()
+        followed
             .iter()
             .map(|identity| Follow::Space(identity.space())),
     );
-    all.extend(core.pins.all().into_iter().filter_map(|(pin, _)| match pin {
-        Target::Identity(identity) => Some(Follow::Space(identity.space())),
-        Target::Thread(_) | Target::Space(_) | Target::Blob(_) => None,
-    }));
+    let pinned = core.pins.all().into_iter();
+    all.extend(pinned.filter_map(|(pin, _)| Some(Follow::Space(pin.identity()?.space()))));
     all.into_iter().collect()
 }
 

@@ -219,7 +219,7 @@ impl Throttle {
             out_bytes: moved.sent_bytes,
         };
         Ways {
-            iroh: shown(way(Class::Iroh).and(way(Class::Sync))),
+            peers: shown(way(Class::Iroh).and(way(Class::Sync))),
             relay: shown(way(Class::Relay)),
             http: shown(way(Class::Http)),
             torrent: shown(way(Class::Torrent)),

@@ -28,7 +28,7 @@ impl Traffic {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let ways = passed(totals, samples.counted);
         samples.counted = totals;
-        let all = [ways.iroh, ways.relay, ways.http, ways.torrent];
+        let all = [ways.peers, ways.relay, ways.http, ways.torrent];
         let sample = TrafficSample {
             time_ms,
             in_bytes: all.iter().map(|way| way.in_bytes).sum(),
@@ -54,7 +54,7 @@ fn passed(totals: Ways, before: Ways) -> Ways {
         out_bytes: now.out_bytes.saturating_sub(then.out_bytes),
     };
     Ways {
-        iroh: way(totals.iroh, before.iroh),
+        peers: way(totals.peers, before.peers),
         relay: way(totals.relay, before.relay),
         http: way(totals.http, before.http),
         torrent: way(totals.torrent, before.torrent),
@@ -69,7 +69,7 @@ mod tests {
     fn samples_hold_differences_and_are_bounded() {
         let traffic = Traffic::default();
         let totals = |iroh_in, http_out| Ways {
-            iroh: data::Traffic {
+            peers: data::Traffic {
                 in_bytes: iroh_in,
                 out_bytes: 0,
             },

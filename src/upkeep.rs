@@ -96,7 +96,7 @@ async fn tick(core: &Arc<Core>, count: u64, counted: &mut (u64, u64), time_ms: u
 fn count_traffic(core: &Core, counted: &mut (u64, u64)) {
     let ways = core.throttle.ways();
     core.metrics.carried(&ways);
-    let (received, sent) = (ways.iroh.in_bytes, ways.iroh.out_bytes);
+    let (received, sent) = (ways.peers.in_bytes, ways.peers.out_bytes);
     core.metrics.add(
         NodeCounter::ReceivedBytes,
         received.saturating_sub(counted.0),

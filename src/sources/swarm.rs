@@ -11,6 +11,7 @@ use model::BlobId;
 use n0_future::FuturesUnordered;
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::timeout,
 };
 use torrent::{
@@ -32,6 +33,8 @@ struct Source {
     peer: Peer,
     target: Target,
     has: watch::Receiver<Option<Vec<Range<u64>>>>,
+    // Ends with the source.
+    _following: JoinSet<()>,
 }
 
 /// Finds peers by what posts on public boards claim, connects to them, and hands them on.
@@ -136,8 +139,14 @@ fn source(peer: Peer, target: Target) -> Arc<dyn RawSource> {
             }
         }
     };
-    tokio::spawn(follow);
-    Arc::new(Source { peer, target, has })
+    let mut following = JoinSet::new();
+    following.spawn(follow);
+    Arc::new(Source {
+        peer,
+        target,
+        has,
+        _following: following,
+    })
 }
 
 impl RawSource for Source {

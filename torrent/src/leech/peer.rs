@@ -15,6 +15,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -54,7 +55,11 @@ pub struct Blocks {
 }
 
 /// Ends the connection when nobody holds it any more.
-struct Handle(Arc<Shared>);
+struct Handle {
+    shared: Arc<Shared>,
+    // The driver: it closes the connection by itself when told, and is not waited for.
+    _driver: JoinSet<()>,
+}
 
 impl Leecher {
     /// With these options.
@@ -94,9 +99,13 @@ impl Leecher {
         getrandom::fill(drawn).map_err(LeechError::Random)?;
         let core = Core::new(what, &self.options, peer_id, driver::now());
         let shared = Arc::new(Shared::new(core));
-        let handle = Arc::new(Handle(shared.clone()));
         let throttle = self.options.throttle.clone();
-        tokio::spawn(driver::run(stream, shared.clone(), throttle));
+        let mut driver = JoinSet::new();
+        driver.spawn(driver::run(stream, shared.clone(), throttle));
+        let handle = Arc::new(Handle {
+            shared: shared.clone(),
+            _driver: driver,
+        });
         let mut phase = shared.phase();
         let reached = phase
             .wait_for(|phase| !matches!(phase, Phase::Opening))
@@ -117,13 +126,13 @@ impl Peer {
 
     /// Which pieces it has, as it says; what it said last stays when the connection is over.
     pub fn has(&self) -> watch::Receiver<Have> {
-        self.handle.0.has()
+        self.handle.shared.has()
     }
 
     /// Reads a range of the file's bytes, beside other reads that share the connection evenly. The
     /// bytes are as the peer sent them.
     pub fn read(&self, range: Range<u64>) -> Blocks {
-        let state = Some(self.handle.0.read(range));
+        let state = Some(self.handle.shared.read(range));
         let handle = self.handle.clone();
         Blocks { handle, state }
     }
@@ -134,13 +143,13 @@ impl Peer {
     /// # Errors
     /// When the peer doesn't give it, gives another, or the connection ends.
     pub async fn info(&self) -> Result<Vec<u8>, LeechError> {
-        let answer = self.handle.0.want_info(driver::now())?;
+        let answer = self.handle.shared.want_info(driver::now())?;
         answer.await.unwrap_or(Err(LeechError::Closed))
     }
 
     /// Waits until the connection is over, and says why.
     pub async fn ended(&self) -> LeechError {
-        let mut phase = self.handle.0.phase();
+        let mut phase = self.handle.shared.phase();
         let over = phase
             .wait_for(|phase| matches!(phase, Phase::Over(_)))
             .await;
@@ -152,7 +161,7 @@ impl Peer {
 
     /// Ends the connection and all reads on it.
     pub fn close(&self) {
-        self.handle.0.end(LeechError::Closed);
+        self.handle.shared.end(LeechError::Closed);
     }
 }
 
@@ -170,7 +179,7 @@ impl Stream for Blocks {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.state.take() {
             Some(Ok(id)) => {
-                let polled = self.handle.0.poll_read(id, cx);
+                let polled = self.handle.shared.poll_read(id, cx);
                 if !matches!(polled, Poll::Ready(None | Some(Err(_)))) {
                     self.state = Some(Ok(id));
                 }
@@ -185,7 +194,7 @@ impl Stream for Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         if let Some(Ok(id)) = self.state {
-            self.handle.0.end_read(id);
+            self.handle.shared.end_read(id);
         }
     }
 }
@@ -200,6 +209,6 @@ impl fmt::Debug for Blocks {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.end(LeechError::Closed);
+        self.shared.end(LeechError::Closed);
     }
 }

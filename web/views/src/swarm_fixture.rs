@@ -27,7 +27,7 @@ pub fn ways(i: u64) -> Ways {
         out_bytes: (i * (seed + 4) % 89) * scale * 2,
     };
     Ways {
-        iroh: carried(7_919, 40_000),
+        peers: carried(7_919, 40_000),
         relay: carried(11, 2_000),
         http: carried(104_729, 9_000),
         torrent: carried(31, 30_000 * u64::from(i > 20)),

@@ -132,10 +132,8 @@ impl Scene {
             return Ok(());
         }
         eventually("the tracker knows the seed", ARRIVES, || {
-            Ok(self
-                .network
-                .tracker_knows_a_seed(&self.infohash)?
-                .then_some(()))
+            let answer = self.network.scrape(&self.infohash)?;
+            Ok(answer.contains("8:completei1e").then_some(()))
         })
     }
 
@@ -177,14 +175,31 @@ fn rate(bytes: u64, start: Instant) -> String {
 /// A client downloads from datt.
 fn down(stage: &Stage, client: Client, by_magnet: bool) -> Result<String> {
     let scene = Scene::new(stage, &format!("seed-{client}-{by_magnet}"), false)?;
-    let link = if by_magnet {
-        scene.magnet.clone()
-    } else {
-        scene.link()
-    };
     let folder = stage.path(&format!("down-{client}-{by_magnet}"));
+    let link = match (client, by_magnet) {
+        (_, true) => scene.magnet.clone(),
+        (Client::Aria2, false) => scene.link(),
+        (Client::Transmission, false) => {
+            fs::create_dir_all(&folder)?;
+            let saved = client.save_torrent(&scene.network, &folder, &scene.link())?;
+            arg(&saved)?.to_owned()
+        }
+    };
     let start = Instant::now();
-    let got = client.download(&scene.network, &folder, &link)?;
+    let (got, _node) = match client {
+        Client::Aria2 => (client.download(&scene.network, &folder, &link)?, scene.node),
+        // it has to be called: it asks by uTP with encryption first, and by nothing else then
+        Client::Transmission => {
+            let (setup, ..) = scene.node.stop()?;
+            let running = client.begin(&scene.network, &folder, &link)?;
+            eventually("the tracker knows who wants it", ARRIVES, || {
+                let answer = scene.network.scrape(&scene.infohash)?;
+                Ok((!answer.contains("10:incompletei0e")).then_some(()))
+            })?;
+            let node = setup.start()?;
+            (client.finish(running, &folder)?, node)
+        }
+    };
     let figures = rate(file_bytes(stage), start);
     same_bytes(&scene.file, &got)?;
     fs::remove_file(got)?;
@@ -212,8 +227,10 @@ fn web_seed(stage: &Stage) -> Result<String> {
 fn up(stage: &Stage, client: Client) -> Result<String> {
     let scene = Scene::new(stage, &format!("origin-{client}"), false)?;
     let folder = stage.path(&format!("up-{client}"));
-    client.download(&scene.network, &folder, &scene.link())?;
+    // the quickest way to have the file there under its name
+    let got = Client::Aria2.download(&scene.network, &folder, &scene.link())?;
     let torrent = client.save_torrent(&scene.network, &folder, &scene.link())?;
+    same_bytes(&scene.file, &got)?;
     let Scene {
         network,
         _tracker,

@@ -15,10 +15,21 @@ const FUNCTION_LINES: usize = 70;
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "manager"];
 
 /// Sans-io cores, by folder: no clock, no own randomness, no files, no sockets. The folders after the bar are their drivers, which may.
-const CORES: [(&str, &[&str]); 6] = [
+const CORES: [(&str, &[&str]); 8] = [
     ("model/src/", &[]),
-    ("torrent/src/", &[]),
+    (
+        "torrent/src/",
+        &[
+            "torrent/src/swarm",
+            "torrent/src/leech/driver",
+            "torrent/src/leech/fault",
+            "torrent/src/leech/peer",
+            "torrent/src/leech/shared",
+        ],
+    ),
     ("blocks/src/dag/", &[]),
+    ("blocks/src/fetch/plan/", &[]),
+    ("blocks/src/retain/", &[]),
     ("web/views/src/", &[]),
     ("database/src/", &["database/src/store"]),
     ("gossip/src/", &["gossip/src/driver", "gossip/src/net"]),

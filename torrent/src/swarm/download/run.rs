@@ -5,9 +5,9 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use librqbit::{AddTorrent, AddTorrentOptions, AddTorrentResponse, ManagedTorrentState};
 use tokio::{
     sync::watch,
+    task::JoinSet,
     time::{Instant, interval, sleep, timeout_at},
 };
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Connected, DownloadOptions, DownloadProgress, Downloaded, Running, Wanted, part::Part,
@@ -105,17 +105,18 @@ impl Job<'_> {
         loop {
             self.unpaused().await;
             // apart: the engine panics over some descriptions
-            let ask = tokio::spawn(ask(Arc::clone(self.shared), link.clone(), peers.to_vec()));
-            let asked = timeout_at(deadline, AbortOnDropHandle::new(ask)).await;
+            let mut asking = JoinSet::new();
+            asking.spawn(ask(Arc::clone(self.shared), link.clone(), peers.to_vec()));
+            let asked = timeout_at(deadline, asking.join_next()).await;
             let cause = match asked {
-                Err(_) => return Err(SwarmError::Stalled { infohash, after }),
-                Ok(Ok(Ok(bytes))) => return described(infohash, &bytes),
-                Ok(Ok(Err(cause))) if is_for_want_of_peers(&cause) => {
+                Err(_) | Ok(None) => return Err(SwarmError::Stalled { infohash, after }),
+                Ok(Some(Ok(Ok(bytes)))) => return described(infohash, &bytes),
+                Ok(Some(Ok(Err(cause)))) if is_for_want_of_peers(&cause) => {
                     sleep(ASK_AGAIN).await;
                     continue;
                 }
-                Ok(Ok(Err(cause))) => cause.into(),
-                Ok(Err(panic)) => panic.into(),
+                Ok(Some(Ok(Err(cause)))) => cause.into(),
+                Ok(Some(Err(panic))) => panic.into(),
             };
             return Err(SwarmError::Unusable {
                 infohash,

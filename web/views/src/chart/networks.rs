@@ -200,7 +200,7 @@ mod tests {
             .map(|at| TrafficSample {
                 time_ms: 5_000 * at,
                 ways: Ways {
-                    iroh: carried(5_000 * at, 0),
+                    peers: carried(5_000 * at, 0),
                     torrent: carried(0, 10_000),
                     ..Ways::default()
                 },

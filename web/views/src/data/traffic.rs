@@ -16,7 +16,7 @@ pub struct Traffic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ways {
     /// Peers of datt, over iroh.
-    pub iroh: Traffic,
+    pub peers: Traffic,
     /// What this node relays for others.
     pub relay: Traffic,
     /// Pages, API and files over HTTP, and what is read from other gateways.
@@ -30,7 +30,7 @@ impl Ways {
     #[must_use]
     pub fn named(&self) -> [(&'static str, Traffic); 4] {
         [
-            ("iroh", self.iroh),
+            ("iroh", self.peers),
             ("relay", self.relay),
             ("http", self.http),
             ("torrent", self.torrent),

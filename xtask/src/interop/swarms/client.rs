@@ -51,26 +51,34 @@ impl fmt::Display for Client {
 impl Client {
     /// Downloads into a folder; the file.
     pub fn download(self, network: &Network, folder: &Path, link: &str) -> Result<PathBuf> {
+        let running = self.begin(network, folder, link)?;
+        self.finish(running, folder)
+    }
+
+    /// Begins to download into a folder.
+    pub fn begin(self, network: &Network, folder: &Path, link: &str) -> Result<Running> {
         fs::create_dir_all(folder)?;
-        let done = folder.with_extension("done");
-        let mut running = match self {
-            // without a look at peers of the local network and the DHT, which are not there
-            Self::Aria2 => self.start(network, folder, &["--seed-time=0", link])?,
+        match self {
+            Self::Aria2 => self.start(network, folder, &["--seed-time=0", link]),
             Self::Transmission => {
                 let script = folder.with_extension("sh");
+                let done = done(folder);
                 fs::write(&script, format!("#!/bin/sh\ntouch '{}'\n", done.display()))?;
                 make_executable(&script)?;
-                self.start(network, folder, &["-f", arg(&script)?, link])?
+                self.start(network, folder, &["-f", arg(&script)?, link])
             }
-        };
-        let what = format!("{self} to finish; it said:");
-        let ended = eventually(&what, DOWNLOADED, || match self {
+        }
+    }
+
+    /// Waits for the end of a download; the file.
+    pub fn finish(self, mut running: Running, folder: &Path) -> Result<PathBuf> {
+        let ended = eventually(&format!("{self} to finish"), DOWNLOADED, || match self {
             Self::Aria2 => match running.0.try_wait()? {
                 Some(status) if status.success() => Ok(Some(())),
                 Some(status) => bail!("{status}: {}", said(folder)),
                 None => Ok(None),
             },
-            Self::Transmission => Ok(done.is_file().then_some(())),
+            Self::Transmission => Ok(done(folder).is_file().then_some(())),
         });
         ended.with_context(|| said(folder))?;
         let file = fs::read_dir(folder)?
@@ -143,6 +151,11 @@ impl Client {
             .with_context(|| format!("starting {self}"))?;
         Ok(Running(child))
     }
+}
+
+/// Made by Transmission's script when a download has ended.
+fn done(folder: &Path) -> PathBuf {
+    folder.with_extension("done")
 }
 
 fn log(folder: &Path) -> PathBuf {
