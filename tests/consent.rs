@@ -13,7 +13,7 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::node::eventually;
-use crate::scene::{ARRIVES, Scene, text};
+use crate::scene::{ARRIVES, Scene, board, holds, join, post, shows, text, thread_with};
 
 /// Enough for an infohash.
 const LENGTH: usize = 17 << 20;
@@ -207,5 +207,57 @@ fn nothing_is_told_of_a_file_before_its_person_consents() -> Result<()> {
         torrents[0]["infohash"] == infohash.as_str() && torrents[1].is_null(),
         "{torrents}"
     );
+    Ok(())
+}
+
+#[test]
+fn files_of_unlisted_boards_stay_out_of_swarms_after_a_restart_too() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let hidden = a.json(&["space", "create", "--title", "Cellar", "--unlisted"])?;
+    let hidden = text(&hidden, "space")?;
+    let file = scene.file("secret.bin", LENGTH)?;
+    let added = a.json(&["add", &file.to_string_lossy()])?;
+    let blob = text(&added[0], "blob")?;
+    let said = json!({"space": hidden, "title": "S", "body": "Psst.",
+        "media": [{"blob": blob, "publicity": "swarm"}]});
+    let answer = a.client()?.send_json("POST", "/api/v1/posts", &said)?;
+    let warnings = answer["warnings"].to_string();
+    ensure!(warnings.contains("unlisted"), "{answer}");
+    let stays_out = |node: &crate::node::Node| -> Result<()> {
+        let refused = node.run(&["publicity", &blob, "swarm"])?;
+        ensure!(refused.code == 2, "{} {}", refused.code, refused.stdout);
+        let torrents = node.json(&["torrents"])?;
+        ensure!(torrents == json!([]), "{torrents}");
+        Ok(())
+    };
+    stays_out(&a)?;
+    let (setup, ..) = a.stop()?;
+    let a = setup.start()?;
+    stays_out(&a)
+}
+
+#[test]
+fn who_posts_the_file_of_somebody_else_does_not_consent_for_him() -> Result<()> {
+    let scene = Scene::new()?;
+    let (a, b) = (scene.node("a")?, scene.node("b")?);
+    let board = board(&a)?;
+    let file = scene.file("film.bin", LENGTH)?;
+    let (thread, blobs) = thread_with(&a, &board, "Mine", &[&file])?;
+    join(&b, &board.ticket)?;
+    shows(&b, &thread, 1)?;
+    holds(&b, &blobs[0])?;
+    let said = json!({"reply_to": thread, "body": "Spread it!",
+        "media": [{"blob": blobs[0], "publicity": "swarm"}]});
+    post(&b, &said)?;
+    shows(&a, &thread, 2)?;
+    let of = |node: &crate::node::Node| node.json(&["publicity", &blobs[0]]);
+    ensure!(
+        text(&of(&b)?, "publicity")? == "swarm",
+        "he may for himself"
+    );
+    let torrents = a.json(&["torrents"])?;
+    ensure!(torrents == json!([]), "{torrents}");
+    ensure!(text(&of(&a)?, "publicity")? == "peers", "{}", of(&a)?);
     Ok(())
 }
