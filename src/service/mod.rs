@@ -16,7 +16,7 @@ mod retrieving;
 pub mod rows;
 mod threads;
 mod torrents;
-mod writing;
+pub mod writing;
 
 use std::{future::ready, ops::Range, sync::Arc};
 
@@ -72,7 +72,7 @@ impl Node for Service {
     }
 
     fn join(&self, request: JoinRequest) -> Reply<'_, Joined> {
-        Box::pin(admin::join(&self.core, request))
+        Box::pin(keep::join_by_person(&self.core, request))
     }
 
     fn threads(
@@ -241,7 +241,7 @@ impl Node for Service {
     }
 
     fn follow(&self, identity: IdentityId, on: bool) -> Reply<'_, Written> {
-        Box::pin(writing::follow(&self.core, identity, on))
+        Box::pin(keep::follow_by_person(&self.core, identity, on))
     }
 
     fn verify(&self) -> Reply<'_, Items<VerifyProgress>> {

@@ -17,7 +17,13 @@ use super::{
     marks::Contents,
     reader::{CapsuleFault, CapsuleReader, Piece},
 };
-use crate::{clock::now_ms, core::Core, flow, service::admin};
+use crate::{
+    clock::now_ms,
+    core::Core,
+    flow,
+    mirror::request::{grants::Joined, keep},
+    service::admin,
+};
 
 /// Entries that are verified and stored together.
 const BATCH: usize = 1_000;
@@ -316,6 +322,7 @@ async fn follow_space(core: &Arc<Core>, space: SpaceId) -> Result<bool, NodeErro
     let is_board = info.await?.is_some_and(|info| !info.is_identity);
     if is_board {
         admin::follow_space(core, space, Vec::new()).await?;
+        keep::own(core, Joined::Space(space)).await?;
     }
     Ok(is_board)
 }
@@ -333,5 +340,6 @@ async fn follow_thread(core: &Arc<Core>, root: EntryId) -> Result<bool, NodeErro
         return Ok(false);
     };
     admin::follow_thread(core, space, root, Vec::new()).await?;
+    keep::own(core, Joined::Thread(root, space)).await?;
     Ok(true)
 }

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use gateway::api::types::PinMedia;
 use model::{EndpointKey, EntryId, IdentityId, PinAct, PinAsk, PinTarget, SpaceId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::media;
 use crate::{
@@ -55,6 +56,25 @@ pub enum Joined {
     Identity(IdentityId),
 }
 
+impl Joined {
+    /// The target that it leads to.
+    fn target(self) -> PinTarget {
+        match self {
+            Self::Thread(root, _) => PinTarget::Thread(root),
+            Self::Space(space) => PinTarget::Space(space),
+            Self::Identity(identity) => PinTarget::Identity(identity),
+        }
+    }
+
+    /// Who follows this follows the other too.
+    fn includes(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Space(whole), Self::Thread(_, space)) => whole == space,
+            _ => self == other,
+        }
+    }
+}
+
 impl Grant {
     fn is_over(&self, now_ms: u64) -> bool {
         self.until_ms.is_some_and(|until_ms| until_ms <= now_ms)
@@ -71,6 +91,9 @@ struct Seen {
 struct State {
     grants: Vec<Grant>,
     seen: Vec<Seen>,
+    /// Followed for promises that are no more; to be left.
+    #[serde(default)]
+    left: BTreeSet<Joined>,
 }
 
 /// What a request is judged by, besides what was promised before.
@@ -82,7 +105,8 @@ pub struct Standing {
     pub is_followed: bool,
     /// Its person blocks the requester.
     pub is_blocked: bool,
-    /// Bytes that still fit on its disk.
+    /// Bytes that fit on its disk for the target, what is held of it included and what others are
+    /// still owed left out.
     pub room_bytes: u64,
     /// Its clock, Unix milliseconds.
     pub now_ms: u64,
@@ -162,9 +186,47 @@ impl State {
         Ok(())
     }
 
-    fn forget_over(&mut self, now_ms: u64) {
+    fn forget_over(&mut self, now_ms: u64) -> Vec<Grant> {
         self.seen.retain(|seen| seen.until_ms > now_ms);
-        self.grants.retain(|grant| !grant.is_over(now_ms));
+        self.drop_where(|grant| grant.is_over(now_ms))
+    }
+
+    fn drop_where(&mut self, is_no_more: impl FnMut(&Grant) -> bool) -> Vec<Grant> {
+        let all = std::mem::take(&mut self.grants).into_iter();
+        let (dropped, stay): (Vec<Grant>, Vec<Grant>) = all.partition(is_no_more);
+        self.grants = stay;
+        for joined in dropped.iter().filter_map(|grant| grant.joined) {
+            self.hand_on(joined);
+        }
+        dropped
+    }
+
+    /// What was followed for a promise is followed for the next about the same; after the last it
+    /// is to be left.
+    fn hand_on(&mut self, joined: Joined) {
+        let mut others = self
+            .grants
+            .iter_mut()
+            .filter(|grant| grant.target == joined.target());
+        match others.next() {
+            Some(heir) => heir.joined = heir.joined.or(Some(joined)),
+            None => {
+                self.left.insert(joined);
+            }
+        }
+    }
+
+    /// What is to be left and leads to a target: promised again, it is followed for that.
+    fn take_left(&mut self, target: PinTarget) -> Option<Joined> {
+        let joined = *self.left.iter().find(|left| left.target() == target)?;
+        self.left.take(&joined)
+    }
+
+    fn own(&mut self, way: Joined) {
+        self.left.retain(|left| !way.includes(*left));
+        for grant in &mut self.grants {
+            grant.joined = grant.joined.filter(|joined| !way.includes(*joined));
+        }
     }
 
     fn remember(&mut self, ask: &PinAsk) -> Result<(), PinRefusal> {
@@ -197,9 +259,11 @@ impl State {
                 until_ms,
             } => (media, max_bytes, until_ms),
             PinAct::Unpin => {
-                let place = place.ok_or(PinRefusal::NotPinned)?;
+                place.ok_or(PinRefusal::NotPinned)?;
                 self.remember(ask)?;
-                self.grants.remove(place);
+                self.drop_where(|grant| {
+                    grant.identity == ask.identity && grant.target == ask.target
+                });
                 let left_bytes = self.left(&ask.identity, limits);
                 return Ok(PinAnswer::Released { left_bytes });
             }
@@ -225,7 +289,10 @@ impl State {
                 .as_ref()
                 .map_or(standing.now_ms, |before| before.since_ms),
             until_ms,
-            joined: before.and_then(|before| before.joined),
+            joined: match before {
+                Some(before) => before.joined,
+                None => self.take_left(ask.target),
+            },
         };
         match place {
             Some(place) => self.grants[place] = grant,
@@ -263,12 +330,11 @@ impl State {
                 of_requester = of_requester.saturating_add(grant.max_bytes);
             }
         }
-        let had_bytes = before.map_or(0, |before| before.max_bytes);
         Room {
             item_bytes: limits.item_bytes,
             requester_bytes: limits.requester_bytes.saturating_sub(of_requester),
             all_bytes: limits.total_bytes.saturating_sub(of_all),
-            disk_bytes: standing.room_bytes.saturating_add(had_bytes),
+            disk_bytes: standing.room_bytes,
         }
     }
 
@@ -286,6 +352,7 @@ impl State {
 #[derive(Debug)]
 pub struct PinRequests {
     state: Kept<State>,
+    follows: Mutex<()>,
 }
 
 impl PinRequests {
@@ -294,7 +361,15 @@ impl PinRequests {
     /// # Errors
     /// When the file is damaged or can't be read.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
-        Kept::open(folder, FILE).map(|state| Self { state })
+        Kept::open(folder, FILE).map(|state| Self {
+            state,
+            follows: Mutex::default(),
+        })
+    }
+
+    /// What is followed for promises changes in one place at a time.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.follows.lock().await
     }
 
     /// Whether a request may be looked at: cheap, before its proof is.
@@ -353,12 +428,9 @@ impl PinRequests {
     /// # Errors
     /// When the list can't be written.
     pub fn take_over(&self, folder: &DataFolder, now_ms: u64) -> Result<Vec<Grant>, FolderError> {
-        let is_over = |grant: &&Grant| grant.is_over(now_ms);
-        let over: Vec<Grant> = self.all().iter().filter(is_over).cloned().collect();
-        if !over.is_empty() {
-            self.state
-                .change(folder, |state| state.forget_over(now_ms))?;
-        }
+        let mut over = Vec::new();
+        self.state
+            .change(folder, |state| over = state.forget_over(now_ms))?;
         Ok(over)
     }
 
@@ -371,14 +443,34 @@ impl PinRequests {
         folder: &DataFolder,
         target: PinTarget,
     ) -> Result<Vec<Grant>, FolderError> {
-        let mut dropped = self.all();
-        dropped.retain(|grant| grant.target == target);
-        if !dropped.is_empty() {
-            self.state.change(folder, |state| {
-                state.grants.retain(|grant| grant.target != target)
-            })?;
-        }
+        let mut dropped = Vec::new();
+        self.state.change(folder, |state| {
+            dropped = state.drop_where(|grant| grant.target == target);
+        })?;
         Ok(dropped)
+    }
+
+    /// The node's person follows something himself: it isn't left when promises end.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn own(&self, folder: &DataFolder, way: Joined) -> Result<(), FolderError> {
+        self.state.change(folder, |state| state.own(way))
+    }
+
+    /// What was followed for promises that are no more, and is to be left.
+    pub fn left(&self) -> BTreeSet<Joined> {
+        self.state.lock().left.clone()
+    }
+
+    /// Something is followed no longer.
+    ///
+    /// # Errors
+    /// When the list can't be written.
+    pub fn forget_left(&self, folder: &DataFolder, left: Joined) -> Result<(), FolderError> {
+        self.state.change(folder, |state| {
+            state.left.remove(&left);
+        })
     }
 
     /// All promises.
@@ -393,14 +485,11 @@ impl PinRequests {
         all
     }
 
-    /// What is followed for promises only.
+    /// What is followed for promises only, those included that just ended.
     pub fn joined(&self) -> BTreeSet<Joined> {
         let state = self.state.lock();
-        state
-            .grants
-            .iter()
-            .filter_map(|grant| grant.joined)
-            .collect()
+        let of_grants = state.grants.iter().filter_map(|grant| grant.joined);
+        of_grants.chain(state.left.iter().copied()).collect()
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::node::NodeError;
+use gateway::{
+    api::types::{JoinRequest, Joined as JoinedNow, JoinedKind, Written},
+    node::NodeError,
+};
 use iroh::EndpointAddr;
-use model::{EndpointKey, EntryId, PinTarget, SpaceId};
+use model::{EndpointKey, EntryId, IdentityId, PinTarget, SpaceId};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +18,9 @@ use super::{
 use crate::{
     clock::now_ms,
     core::Core,
+    data_folder::FolderError,
     pins::{Promise, Target},
-    service::{admin, pinning},
+    service::{admin, pinning, writing},
 };
 
 /// How often it is looked for promises that are over.
@@ -34,11 +38,12 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
             match core.pin_requests.take_over(&core.folder, now_ms()) {
                 Ok(over) => {
                     for grant in over {
-                        end(&core, &grant).await;
+                        apply(&core, grant.target, None).await;
                     }
                 }
                 Err(error) => tracing::warn!(%error, "promises that are over stay"),
             }
+            leave(&core).await;
             super::ask::renew_statements(&core).await;
         }
     };
@@ -115,8 +120,9 @@ pub async fn unpin_by_person(core: &Arc<Core>, id: String) -> Result<(), NodeErr
         let dropped =
             dropped.map_err(|error| NodeError::local("forget who asked for it", error))?;
         for grant in &dropped {
-            end(core, grant).await;
+            apply(core, grant.target, None).await;
         }
+        leave(core).await;
         if !dropped.is_empty() && core.pins.get(&pin).is_none() {
             return Ok(());
         }
@@ -124,71 +130,166 @@ pub async fn unpin_by_person(core: &Arc<Core>, id: String) -> Result<(), NodeErr
     pinning::unpin(core, id).await
 }
 
+/// The node's person follows something; it is no longer followed for others.
+///
+/// # Errors
+/// When nothing of that name can be followed, or a list can't be written.
+pub async fn join_by_person(
+    core: &Arc<Core>,
+    request: JoinRequest,
+) -> Result<JoinedNow, NodeError> {
+    let joined = admin::join(core, request).await?;
+    let Ok(id) = joined.id.parse::<EntryId>() else {
+        return Ok(joined);
+    };
+    let way = match joined.kind {
+        JoinedKind::Thread => {
+            let space = core.follows.threads().get(&id).copied();
+            space.map(|space| Joined::Thread(id, space))
+        }
+        JoinedKind::Space => Some(Joined::Space(SpaceId::from(id))),
+        JoinedKind::Identity => Some(Joined::Identity(IdentityId::from(id))),
+        JoinedKind::Node => None,
+    };
+    if let Some(way) = way {
+        own(core, way).await?;
+    }
+    Ok(joined)
+}
+
+/// The node's person follows an identity, or no longer.
+///
+/// # Errors
+/// When it is his own, or a list can't be written.
+pub async fn follow_by_person(
+    core: &Arc<Core>,
+    identity: IdentityId,
+    on: bool,
+) -> Result<Written, NodeError> {
+    let written = writing::follow(core, identity, on).await?;
+    if on {
+        own(core, Joined::Identity(identity)).await?;
+    }
+    Ok(written)
+}
+
+/// The node's person follows something: it stays when promises about it end.
+///
+/// # Errors
+/// When a list can't be written.
+pub async fn own(core: &Arc<Core>, way: Joined) -> Result<(), NodeError> {
+    let _turn = core.pin_requests.turn().await;
+    let noted = core.pin_requests.own(&core.folder, way);
+    noted.map_err(|error| NodeError::local("note what is followed", error))?;
+    if !is_followed(core, way) {
+        // The last promise about it ended just now.
+        join(core, way, Vec::new()).await;
+    }
+    Ok(())
+}
+
 /// Whether a thread is here only because others asked for it, or for its space.
 pub fn is_for_others(core: &Core, space: SpaceId, root: EntryId) -> bool {
     let joined = core.pin_requests.joined();
-    joined.contains(&Joined::Space(space))
-        || joined.contains(&Joined::Thread(root, space))
-        || joined
-            .iter()
-            .any(|one| matches!(one, Joined::Identity(of) if of.space() == space))
+    let is_own = core.follows.threads().contains_key(&root)
+        && !joined.contains(&Joined::Thread(root, space));
+    let is_of_space = joined.contains(&Joined::Space(space))
+        || joined.contains(&Joined::Identity(IdentityId::from(space.entry())));
+    joined.contains(&Joined::Thread(root, space)) || is_of_space && !is_own
 }
 
-/// A promise is no more: what was followed for it alone is followed no longer.
-pub async fn end(core: &Arc<Core>, grant: &Grant) {
-    apply(core, grant.target, None).await;
-    let Some(joined) = grant.joined else { return };
-    if core.pin_requests.joined().contains(&joined) {
-        return;
+/// What was followed for promises that are no more is followed no longer.
+async fn leave(core: &Arc<Core>) {
+    for joined in core.pin_requests.left() {
+        let _turn = core.pin_requests.turn().await;
+        // It may have been promised again, or joined by the node's person.
+        if !core.pin_requests.left().contains(&joined) {
+            continue;
+        }
+        let left = match unfollow(core, joined).await {
+            Ok(()) => core.pin_requests.forget_left(&core.folder, joined),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::warn!(%error, "what was followed for a request stays followed");
+        }
     }
-    let (left, follow) = match joined {
-        Joined::Thread(root, space) => (
-            core.follows.unfollow_thread(&core.folder, &root),
-            gossip::Follow::Thread { space, root },
-        ),
-        Joined::Space(space) => (
-            core.follows.unfollow_space(&core.folder, &space),
-            gossip::Follow::Space(space),
-        ),
-        Joined::Identity(identity) => (
-            core.follows.follow_identity(&core.folder, identity, false),
-            gossip::Follow::Space(identity.space()),
-        ),
+}
+
+async fn unfollow(core: &Arc<Core>, joined: Joined) -> Result<(), FolderError> {
+    let mut stay = Vec::new();
+    let (space, follow) = match joined {
+        Joined::Thread(root, space) => {
+            core.follows.unfollow_thread(&core.folder, &root)?;
+            (None, gossip::Follow::Thread { space, root })
+        }
+        Joined::Space(space) => {
+            stay.extend(core.follows.threads());
+            stay.retain(|(_, of)| *of == space);
+            core.follows.unfollow_space(&core.folder, &space)?;
+            for (root, space) in &stay {
+                core.follows.follow_thread(&core.folder, *root, *space)?;
+            }
+            (Some(space), gossip::Follow::Space(space))
+        }
+        Joined::Identity(identity) => {
+            let space = identity.space();
+            core.follows
+                .follow_identity(&core.folder, identity, false)?;
+            (Some(space), gossip::Follow::Space(space))
+        }
     };
-    if let Err(error) = left {
-        tracing::warn!(%error, "what was followed for a request stays followed");
+    if space.is_none_or(|space| !is_needed(core, space)) {
+        // The driver only ends when the node stops.
+        let _ = core.gossip.unfollow(follow).await;
     }
-    // The driver only ends when the node stops.
-    let _ = core.gossip.unfollow(follow).await;
+    Ok(())
+}
+
+/// Whether a space is followed whole for some other reason.
+fn is_needed(core: &Core, space: SpaceId) -> bool {
+    let identity = IdentityId::from(space.entry());
+    is_followed(core, Joined::Space(space))
+        || is_followed(core, Joined::Identity(identity))
+        || core.pins.get(&Target::Identity(identity)).is_some()
+}
+
+fn is_followed(core: &Core, way: Joined) -> bool {
+    match way {
+        Joined::Thread(root, _) => core.follows.threads().contains_key(&root),
+        Joined::Space(space) => {
+            let how = core.follows.space(&space);
+            space == core.identity.space() || how.is_some_and(|how| !how.threads_only)
+        }
+        Joined::Identity(identity) => {
+            identity == core.identity || core.follows.identities().contains(&identity)
+        }
+    }
 }
 
 /// Follows what leads to a target; false when it was followed before.
 pub(super) async fn join(core: &Arc<Core>, way: Joined, from: Vec<EndpointAddr>) -> bool {
-    let whole = |space| {
-        core.follows
-            .space(space)
-            .is_some_and(|how| !how.threads_only)
+    let is_before = match way {
+        Joined::Thread(_, space) => {
+            let whole = Joined::Space(space);
+            let is_own = is_followed(core, whole) && !core.pin_requests.joined().contains(&whole);
+            is_own || is_followed(core, way)
+        }
+        Joined::Space(_) | Joined::Identity(_) => is_followed(core, way),
     };
-    let (is_followed, joined) = match way {
-        Joined::Thread(root, space) => (
-            whole(&space) || core.follows.threads().contains_key(&root),
-            admin::follow_thread(core, space, root, from).await.err(),
-        ),
-        Joined::Space(space) => (
-            whole(&space),
-            admin::follow_space(core, space, from).await.err(),
-        ),
+    let failed = match way {
+        Joined::Thread(root, space) => admin::follow_thread(core, space, root, from).await.err(),
+        Joined::Space(space) => admin::follow_space(core, space, from).await.err(),
         Joined::Identity(identity) => {
-            let is_followed = core.follows.identities().contains(&identity);
             let noted = core.follows.follow_identity(&core.folder, identity, true);
             // The driver only ends when the node stops.
             let _ = core.gossip.follow_space(identity.space(), from).await;
             let failed = |error| NodeError::local("follow the identity", error);
-            (is_followed, noted.err().map(failed))
+            noted.err().map(failed)
         }
     };
-    if let Some(error) = joined {
+    if let Some(error) = failed {
         tracing::warn!(%error, "what was asked for can't be followed");
     }
-    !is_followed
+    !is_before
 }

@@ -1,7 +1,8 @@
 //! A request comes in: judged, noted, joined, kept.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use blocks::{BlobStatus, Keep, StoreError};
 use database::DatabaseError;
 use iroh::EndpointAddr;
 use model::{
@@ -17,6 +18,7 @@ use crate::{
     core::Core,
     follows::KnownPeer,
     mirror::frame::{PinAnswer, PinRefusal, ProofEntry},
+    pins::Target,
 };
 
 /// Answers a request.
@@ -86,14 +88,68 @@ async fn standing(core: &Arc<Core>, ask: &PinAsk) -> Result<Standing, PinRefusal
         Ok::<_, DatabaseError>((is_followed, is_blocked))
     });
     let (is_followed, is_blocked) = read.await.map_err(|_| PinRefusal::Fault)?;
-    let usage = core.blobs.quota().usage();
+    let room = room_bytes(core, super::target(ask.target)).await;
     Ok(Standing {
         own: core.network.id(),
         is_followed: is_followed || requester == own,
         is_blocked,
-        room_bytes: usage.max_bytes.saturating_sub(usage.total_bytes()),
+        room_bytes: room.map_err(|_| PinRefusal::Fault)?,
         now_ms: now_ms(),
     })
+}
+
+/// Bytes that the disk has for a target.
+async fn room_bytes(core: &Arc<Core>, asked: Target) -> Result<u64, StoreError> {
+    let mut owed: BTreeMap<Keep, u64> = BTreeMap::new();
+    for grant in core.pin_requests.all() {
+        let target = super::target(grant.target);
+        if target != asked {
+            // One pin serves all who asked for the same.
+            let promised_bytes = owed.entry(Keep::pin(target.id())).or_default();
+            *promised_bytes = grant.max_bytes.max(*promised_bytes);
+        }
+    }
+    let of_asked = Keep::pin(asked.id());
+    let mut held = Vec::new();
+    for (blob, why) in core.blobs.kept().await? {
+        if why
+            .iter()
+            .any(|keep| *keep == of_asked || owed.contains_key(keep))
+        {
+            let held_bytes = match core.blobs.status(blob).await? {
+                BlobStatus::Complete { size_bytes } => size_bytes,
+                BlobStatus::Partial { held_bytes, .. } => held_bytes,
+                BlobStatus::Missing => 0,
+            };
+            held.push((why, held_bytes));
+        }
+    }
+    let usage = core.blobs.quota().usage();
+    let free_bytes = usage.max_bytes.saturating_sub(usage.total_bytes());
+    Ok(room_left(free_bytes, owed, &of_asked, &held))
+}
+
+/// Of free bytes: what is held for the same pin is there already, what other pins were promised
+/// and don't hold yet is taken.
+fn room_left(
+    free_bytes: u64,
+    mut owed: BTreeMap<Keep, u64>,
+    of_asked: &Keep,
+    held: &[(Vec<Keep>, u64)],
+) -> u64 {
+    let mut asked_bytes = 0_u64;
+    for (why, held_bytes) in held {
+        for keep in why {
+            if let Some(owed_bytes) = owed.get_mut(keep) {
+                *owed_bytes = owed_bytes.saturating_sub(*held_bytes);
+            }
+        }
+        if why.contains(of_asked) {
+            asked_bytes = asked_bytes.saturating_add(*held_bytes);
+        }
+    }
+    let room_bytes = free_bytes.saturating_add(asked_bytes);
+    owed.into_values().fold(room_bytes, u64::saturating_sub)
 }
 
 /// What has to be followed so that the target comes here; none for a blob.
@@ -168,13 +224,34 @@ async fn follow(core: &Arc<Core>, peer: EndpointKey, ask: &PinAsk, way: Option<J
         // The driver only ends when the node stops.
         let _ = core.gossip.add_peer(address.clone()).await;
     }
-    if let Some(way) = way
-        && keep::join(core, way, bootstrap).await
-        && let Err(error) =
-            core.pin_requests
-                .set_joined(&core.folder, ask.identity, ask.target, way)
-    {
-        tracing::warn!(%error, "what was followed for a request stays followed");
+    if let Some(way) = way {
+        let _turn = core.pin_requests.turn().await;
+        if keep::join(core, way, bootstrap).await
+            && let Err(error) =
+                core.pin_requests
+                    .set_joined(&core.folder, ask.identity, ask.target, way)
+        {
+            tracing::warn!(%error, "what was followed for a request stays followed");
+        }
     }
     keep::apply(core, ask.target, Some(peer)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_were_promised_and_lack_is_not_promised_again() {
+        let [asked, full, open] = ["asked", "full", "open"].map(Keep::pin);
+        let owed = BTreeMap::from([(full.clone(), 30), (open.clone(), 50)]);
+        let room = |held: &[(Vec<Keep>, u64)]| room_left(100, owed.clone(), &asked, held);
+        assert_eq!(room(&[]), 20);
+        assert_eq!(room(&[(vec![full.clone(), Keep::Cache], 30)]), 50);
+        // One blob may be held for several.
+        assert_eq!(room(&[(vec![full, open.clone()], 30)]), 80);
+        assert_eq!(room(&[(vec![asked.clone()], 10), (vec![open], 60)]), 80);
+        let much = BTreeMap::from([(Keep::Cache, u64::MAX)]);
+        assert_eq!(room_left(100, much, &asked, &[]), 0);
+    }
 }

@@ -229,3 +229,73 @@ fn the_list_is_bounded() {
         assert_eq!(decided.err(), expected, "{number}");
     }
 }
+
+fn space() -> SpaceId {
+    SpaceId::of(b"space")
+}
+
+/// Two ask for a space; it was joined for the first.
+fn promised_to_two(asker: &mut Asker) -> State {
+    let mut state = State::default();
+    for who in ["a", "b"] {
+        let mut ask = asker.pin(who, "", Some(1));
+        ask.target = PinTarget::Space(space());
+        state.decide(&ask, &standing(), &limits()).unwrap();
+    }
+    state.grants[0].joined = Some(Joined::Space(space()));
+    state
+}
+
+fn unpin(state: &mut State, asker: &mut Asker, who: &str) {
+    let mut ask = asker.ask(who, "", PinAct::Unpin);
+    ask.target = PinTarget::Space(space());
+    state.decide(&ask, &standing(), &limits()).unwrap();
+}
+
+#[test]
+fn what_was_joined_is_left_after_the_last_promise_about_it() {
+    let mut asker = Asker::default();
+    let mut state = promised_to_two(&mut asker);
+    let joined = Joined::Space(space());
+    unpin(&mut state, &mut asker, "a");
+    assert_eq!(state.grants[0].joined, Some(joined), "handed on");
+    assert!(state.left.is_empty());
+    unpin(&mut state, &mut asker, "b");
+    assert_eq!(state.left, BTreeSet::from([joined]));
+    // Promised again before it was left: it will be left after that.
+    let mut again = asker.pin("c", "", Some(1));
+    again.target = PinTarget::Space(space());
+    state.decide(&again, &standing(), &limits()).unwrap();
+    assert_eq!(state.grants[0].joined, Some(joined));
+    assert!(state.left.is_empty());
+}
+
+#[test]
+fn what_is_over_when_somebody_asks_is_left_too() {
+    let mut asker = Asker::default();
+    let mut state = promised_to_two(&mut asker);
+    for grant in &mut state.grants {
+        grant.until_ms = Some(NOW_MS + 1);
+    }
+    let at = Standing {
+        now_ms: NOW_MS + 1,
+        ..standing()
+    };
+    let other = asker.pin("c", "1", Some(1));
+    state.decide(&other, &at, &limits()).unwrap();
+    assert_eq!(state.left, BTreeSet::from([Joined::Space(space())]));
+}
+
+#[test]
+fn what_the_person_joins_is_not_left() {
+    let mut asker = Asker::default();
+    let thread = Joined::Thread(EntryId::of(b"thread"), space());
+    let joined = Joined::Space(space());
+    for (own, stays) in [(joined, None), (thread, Some(joined))] {
+        let mut state = promised_to_two(&mut asker);
+        state.left.insert(thread);
+        state.own(own);
+        assert_eq!(state.grants[0].joined, stays);
+        assert!(state.left.is_empty());
+    }
+}
