@@ -195,6 +195,14 @@ impl Wants {
         std::mem::take(&mut self.watched)
     }
 
+    /// Whether a blob is wanted for this reason.
+    pub fn is_wanted_for(&self, blob: &BlobId, why: &Keep) -> bool {
+        self.waiting.get(blob).is_some_and(|waiting| {
+            let want = &waiting.want;
+            want.keep == *why || want.keep_too.contains(why)
+        })
+    }
+
     /// How many are wanted.
     pub fn len(&self) -> usize {
         self.waiting.len()
@@ -290,6 +298,25 @@ mod tests {
         assert!(wants.due(now_ms, 1).is_empty());
         assert!(wants.offered(&blob, peer, now_ms));
         assert_eq!(wants.due(now_ms, 1)[0].1.hints, [peer]);
+    }
+
+    #[test]
+    fn a_blob_is_wanted_for_each_of_its_reasons_until_that_is_released() {
+        let mut wants = Wants::default();
+        let blob = BlobId::of(b"b");
+        let pins = ["one", "two"].map(Keep::pin);
+        for keep in pins.clone() {
+            let want = Want {
+                keep,
+                ..want(Urgency::Bulk)
+            };
+            wants.add(blob, want, 0);
+        }
+        let reasons = |wants: &Wants| pins.clone().map(|keep| wants.is_wanted_for(&blob, &keep));
+        assert_eq!(reasons(&wants), [true, true]);
+        wants.release(&pins[0]);
+        assert_eq!(reasons(&wants), [false, true]);
+        assert!(!wants.is_wanted_for(&BlobId::of(b"c"), &pins[1]));
     }
 
     #[test]

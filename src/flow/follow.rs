@@ -21,7 +21,7 @@ use crate::{
     core::{Arrival, Core},
     follows::KnownPeer,
     mirror::{
-        covered::{self, Sum},
+        covered::{self, Covered, Sum},
         request::keep,
     },
     pins::{Promise, Target},
@@ -213,20 +213,28 @@ async fn consider(core: &Arc<Core>, post: &forum::Post, peer: Option<EndpointKey
             Target::Blob(_) => false,
         };
         if covers {
-            let policy = pin_policy(core, &target, promise).await;
-            fetch::want(core, &media, &policy, peer).await;
+            let mut policy = pin_policy(core, &target, promise).await;
+            pinning::want_of_post(core, &media, &mut policy, promise, peer).await;
         }
     }
 }
 
-/// What a pin asks for: what its byte limit leaves.
+/// What a pin asks for: what its byte limit leaves, beyond what is on the list for it.
 pub async fn pin_policy(core: &Arc<Core>, target: &Target, promise: Promise) -> Policy {
+    let keep = Keep::pin(target.id());
     let left = match promise.max_bytes {
         None => u64::MAX,
         Some(max_bytes) => {
             let covered = covered::covered(core, *target, promise).await;
-            let held_bytes = covered.map_or(max_bytes, |all| Sum::of(&all).held_bytes);
-            max_bytes.saturating_sub(held_bytes)
+            let spent_bytes = covered.map_or(max_bytes, |all| {
+                let wants = Core::lock(&core.wants);
+                // What is on the list is spent before it has come.
+                let is_coming = |one: &&Covered| wants.is_wanted_for(&one.blob, &keep);
+                let coming = all.iter().filter(|one| !one.is_held).filter(is_coming);
+                let lacking = coming.map(|one| one.size_bytes.saturating_sub(one.held_bytes));
+                lacking.fold(Sum::of(&all).held_bytes, u64::saturating_add)
+            });
+            max_bytes.saturating_sub(spent_bytes)
         }
     };
     Policy {
@@ -236,7 +244,7 @@ pub async fn pin_policy(core: &Arc<Core>, target: &Target, promise: Promise) -> 
             0
         },
         thumbs: promise.media != PinMedia::None,
-        keep: Keep::pin(target.id()),
+        keep,
     }
 }
 

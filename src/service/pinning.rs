@@ -7,14 +7,17 @@ use gateway::{
     api::types::{PinMedia, PinRequest},
     node::NodeError,
 };
-use model::{BlobId, EntryId, IdentityId, SpaceId};
+use model::{BlobId, EndpointKey, EntryId, IdentityId, SpaceId};
 use views::data;
 
 use super::blobs::ADDED;
 use crate::{
     clock::now_ms,
     core::Core,
-    flow,
+    flow::{
+        self,
+        fetch::{Policy, PostMedia},
+    },
     mirror::covered::{self, Sum},
     pins::{Promise, Target},
     wants::{Urgency, Want},
@@ -159,18 +162,41 @@ pub async fn want_pinned(
     }
     let mut policy = flow::follow::pin_policy(core, &target, promise).await;
     for post in covered::posts(core, target).await? {
-        flow::fetch::want(core, &post.media, &policy, None).await;
-        if promise.max_bytes.is_some() {
-            // What was put on the list is spent before it has come.
-            for medium in &post.media.media {
-                let fits = medium.size_bytes <= policy.max_bytes;
-                if fits && !flow::fetch::is_held(core, medium.blob).await {
-                    policy.max_bytes -= medium.size_bytes;
-                }
-            }
-        }
+        want_of_post(core, &post.media, &mut policy, promise, None).await;
     }
     Ok(())
+}
+
+/// Puts what a pin covers of a post on the list. Under a limit none may be larger than its author
+/// claims, and what is put on the list is spent before it has come.
+pub async fn want_of_post(
+    core: &Arc<Core>,
+    post: &PostMedia,
+    policy: &mut Policy,
+    promise: Promise,
+    hint: Option<EndpointKey>,
+) {
+    if promise.max_bytes.is_none() {
+        return flow::fetch::want(core, post, policy, hint).await;
+    }
+    for medium in &post.media {
+        let (blob, claimed_bytes) = (medium.blob, medium.size_bytes);
+        let fits = claimed_bytes <= policy.max_bytes;
+        let is_spent = flow::fetch::is_held(core, blob).await
+            || Core::lock(&core.wants).is_wanted_for(&blob, &policy.keep);
+        let of_one = Policy {
+            max_bytes: if fits { claimed_bytes } else { 0 },
+            ..policy.clone()
+        };
+        let one = PostMedia {
+            media: vec![medium.clone()],
+            ..*post
+        };
+        flow::fetch::want(core, &one, &of_one, hint).await;
+        if fits && !is_spent {
+            policy.max_bytes -= claimed_bytes;
+        }
+    }
 }
 
 async fn keep_blob(core: &Arc<Core>, blob: BlobId, promise: Promise) -> Result<(), NodeError> {
