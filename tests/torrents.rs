@@ -119,10 +119,7 @@ fn a_magnet_link_is_enough() -> Result<()> {
     let file = scene.file("film.bin", LENGTH)?;
     let (_, infohash) = seeded(&a, &file)?;
     torrent_file(&scene, &a, &infohash)?;
-    let magnet = format!(
-        "magnet:?xt=urn:btih:{infohash}&x.pe={}",
-        torrent_addr(&a)?
-    );
+    let magnet = format!("magnet:?xt=urn:btih:{infohash}&x.pe={}", torrent_addr(&a)?);
     let to = scene.path("copy");
     b.json(&["get", &magnet, "-o", &to.to_string_lossy()])?;
     ensure!(fs::read(&to)? == fs::read(&file)?, "the file differs");
@@ -162,6 +159,109 @@ fn an_album_is_a_torrent_of_several_files() -> Result<()> {
             "{name} differs"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn an_album_that_is_taken_out_is_seeded_no_longer() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let folder = scene.path("album");
+    fs::create_dir_all(&folder)?;
+    for (name, length) in [("one.bin", 9 << 20), ("two.bin", 8 << 20)] {
+        fs::write(folder.join(name), noise(length, length as u64))?;
+    }
+    let added = a.json(&["add", "--publicity", "swarm", &folder.to_string_lossy()])?;
+    let infohash = text(&added[0]["torrent"], "infohash")?;
+    offered(&a, &infohash)?;
+    torrent_file(&scene, &a, &infohash)?;
+
+    a.json(&["torrents", "rm", &infohash])?;
+    let torrents = a.json(&["torrents"])?;
+    ensure!(torrents == json!([]), "{torrents}");
+    let answer = a.reader()?.get(&format!("/torrent/{infohash}"))?;
+    ensure!(answer.status == 404, "{}", answer.text());
+    let again = a.run(&["torrents", "rm", &infohash])?;
+    ensure!(again.code == 3, "{} {}", again.code, again.stderr);
+    let to = scene.path("copy");
+    a.json(&[
+        "get",
+        &text(&added[0], "ipfs")?,
+        "-o",
+        &to.to_string_lossy(),
+    ])?;
+    ensure!(
+        fs::read(to.join("one.bin"))? == fs::read(folder.join("one.bin"))?,
+        "the bytes went, too"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_torrent_of_a_file_goes_by_its_publicity() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let file = scene.file("film.bin", LENGTH)?;
+    let (blob, infohash) = seeded(&a, &file)?;
+    let said = a.run(&["torrents", "rm", &infohash])?;
+    let instead = format!("datt publicity {blob} peers");
+    ensure!(
+        said.code == 1 && said.stderr.contains(&instead),
+        "{} {}",
+        said.code,
+        said.stderr
+    );
+    offered(&a, &infohash)?;
+    Ok(())
+}
+
+#[test]
+fn a_download_that_was_refused_is_finished_when_there_is_room() -> Result<()> {
+    let scene = Scene::new()?;
+    let a = scene.node("a")?;
+    let folder = scene.path("album");
+    fs::create_dir_all(&folder)?;
+    for (name, length) in [("one.bin", 4 << 20), ("two.bin", 16 << 20)] {
+        fs::write(folder.join(name), noise(length, length as u64))?;
+    }
+    let added = a.json(&["add", "--publicity", "swarm", &folder.to_string_lossy()])?;
+    let infohash = text(&added[0]["torrent"], "infohash")?;
+    offered(&a, &infohash)?;
+    let link = torrent_file(&scene, &a, &infohash)?;
+    let (peer, to) = (torrent_addr(&a)?, scene.path("copy"));
+    let out = to.to_string_lossy().into_owned();
+    let get = ["get", &link, "--peer", &peer, "-o", &out];
+
+    // enough for the download and one of its files, not for both
+    let small = scene.setup("b").env("DATT_STORAGE_MAX_BYTES", "32 MiB");
+    let b = small.start()?;
+    let said = b.run(&get)?;
+    ensure!(
+        said.code == 1 && said.stderr.contains("storage.max_bytes"),
+        "{} {}",
+        said.code,
+        said.stderr
+    );
+    let incoming = scene.path("b").join("torrents/incoming");
+    let came = on_disk(&incoming)?;
+    ensure!(came >= 20 << 20, "only {came} bytes are left of what came");
+    let (setup, _, _) = b.stop()?;
+
+    let b = setup.env("DATT_STORAGE_MAX_BYTES", "1 GiB").start()?;
+    // what was imported before is lost from the folder: it begins anew
+    let root = incoming.join(&infohash).join(text(&added[0], "ipfs")?);
+    fs::remove_file(root.join("one.bin"))?;
+    b.json(&get)?;
+    for name in ["one.bin", "two.bin"] {
+        ensure!(
+            fs::read(to.join(name))? == fs::read(folder.join(name))?,
+            "{name} differs"
+        );
+    }
+    ensure!(
+        !incoming.join(&infohash).exists(),
+        "what was imported is left behind"
+    );
     Ok(())
 }
 
