@@ -218,8 +218,7 @@ impl Core {
     /// Whether something else than nodes of datt may have a blob: gateways, or a swarm.
     pub fn has_other_sources(&self, blob: &BlobId) -> bool {
         !self.config.ipfs.gateways.is_empty()
-            || (self.torrents.is_enabled()
-                && !self.torrents.said(blob).claims.is_empty())
+            || (self.torrents.is_enabled() && !self.torrents.said(blob).claims.is_empty())
     }
 
     /// Where a blob may be had: those who say that they hold it or the post it belongs to, then

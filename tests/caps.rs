@@ -179,7 +179,7 @@ fn sent_by(node: &Node) -> Result<[u64; 3]> {
         let sent = |sample: &Value| sample["ways"][way]["out_bytes"].as_u64();
         samples.iter().filter_map(sent).sum()
     };
-    Ok([sum("iroh"), sum("http"), sum("torrent")])
+    Ok([sum("peers"), sum("http"), sum("torrent")])
 }
 
 #[test]

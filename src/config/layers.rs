@@ -15,8 +15,8 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 use super::{Backend, Config};
-use crate::throttle::{ActiveHours, LEAST_RATE_BYTES};
 use crate::mirror;
+use crate::throttle::{ActiveHours, LEAST_RATE_BYTES};
 
 const FILE: &str = "config.toml";
 const DATA_VARIABLE: &str = "DATT_DATA";
@@ -332,7 +332,10 @@ impl Config {
         let rates = [
             ("traffic.max_out_bytes_per_s", traffic.max_out_bytes_per_s),
             ("traffic.max_in_bytes_per_s", traffic.max_in_bytes_per_s),
-            ("torrent.max_upload_bytes_per_s", torrent.max_upload_bytes_per_s),
+            (
+                "torrent.max_upload_bytes_per_s",
+                torrent.max_upload_bytes_per_s,
+            ),
             (
                 "torrent.max_download_bytes_per_s",
                 torrent.max_download_bytes_per_s,
@@ -348,8 +351,7 @@ impl Config {
         ];
         for (key, rate) in rates {
             if (1..LEAST_RATE_BYTES).contains(&rate) {
-                let reason =
-                    format!("at least {LEAST_RATE_BYTES} bytes a second, or 0 for no cap");
+                let reason = format!("at least {LEAST_RATE_BYTES} bytes a second, or 0 for no cap");
                 return Err(ConfigError::Value { key, reason });
             }
         }

@@ -63,12 +63,7 @@ impl Torrents for Service {
 }
 
 /// Completes what pages show of a medium.
-pub(super) async fn fill(
-    core: &Arc<Core>,
-    viewer: Viewer,
-    blob: BlobId,
-    media: &mut data::Media,
-) {
+pub(super) async fn fill(core: &Arc<Core>, viewer: Viewer, blob: BlobId, media: &mut data::Media) {
     media.ipfs = match core.blobs.unixfs(blob).await {
         Ok(root) => root.map(|root| root.to_string()),
         Err(_) => None,
@@ -169,8 +164,8 @@ async fn web_seed(
 /// Stops seeding an album or a torrent of others.
 async fn forget(core: &Arc<Core>, infohash: InfoHash) -> Result<(), NodeError> {
     let shelved = core.torrents.shelf.get(&infohash);
-    let shelved =
-        shelved.ok_or_else(|| NodeError::NotFound(format!("this node has no torrent {infohash}")))?;
+    let shelved = shelved
+        .ok_or_else(|| NodeError::NotFound(format!("this node has no torrent {infohash}")))?;
     if let (Origin::Blob, Some(blob)) = (shelved.origin, shelved.blobs.first()) {
         return Err(NodeError::Conflict(format!(
             "torrent {infohash} is there because its file may travel into swarms: \
@@ -230,7 +225,9 @@ fn publicity(core: &Core, blob: BlobId) -> PublicityAnswer {
             "you said that it may go into swarms; it isn't there yet: it is smaller than \
              torrent.min_bytes, not held in full, or being looked at"
         }
-        (None, true) => "an author consented on a public board, enough nodes hold it, or it is in an album",
+        (None, true) => {
+            "an author consented on a public board, enough nodes hold it, or it is in an album"
+        }
         _ => "the configuration says so (torrent.publicity)",
     };
     PublicityAnswer {
