@@ -185,7 +185,7 @@ pub async fn want_of_post(
         let is_spent = flow::fetch::is_held(core, blob).await
             || Core::lock(&core.wants).is_wanted_for(&blob, &policy.keep);
         let of_one = Policy {
-            max_bytes: if fits { claimed_bytes } else { 0 },
+            max_bytes: if fits { claimed_bytes.max(1) } else { 0 },
             ..policy.clone()
         };
         let one = PostMedia {
