@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use blocks::{
-    BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError, SourceKind,
-    SourceLabel,
+    BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError,
 };
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
 use tokio::{
@@ -13,6 +12,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use torrent::InfoHash;
 
 use super::{announce, mend::Mending};
 use crate::{
@@ -260,19 +260,14 @@ pub async fn look_at_watched(core: &Arc<Core>) {
 /// Remembers what a fetch that failed says of others: liars, and a claim that turned out to be false.
 pub fn note_error(core: &Core, blob: BlobId, error: &FetchError) {
     note_faults(core, error.faults());
-    let FetchError::NotThatBlob { sources, .. } = error else {
+    let FetchError::NotThatBlob { torrents, .. } = error else {
         return;
     };
-    let is_of_swarm = |source: &SourceLabel| source.kind == SourceKind::Swarm;
-    let claims = core.torrents.said(&blob).claims;
-    // Of several claims it can't be told which one is false.
-    if let (true, [claimed]) = (
-        sources.iter().all(is_of_swarm),
-        claims.as_slice(),
-    ) {
-        let claimed = &claimed.infohash;
-        tracing::warn!(%blob, infohash = %claimed, "the swarm of this name has other bytes: the claim is false");
-        if let Err(error) = core.torrents.shelf.note_false(&core.folder, blob, claimed) {
+    // Each piece was the torrent's: no peer can make a true claim look false.
+    for infohash in torrents.iter().copied().map(InfoHash::from_bytes) {
+        tracing::warn!(%blob, %infohash, "the torrent of this name has other bytes: the claim is false");
+        let noted = core.torrents.shelf.note_false(&core.folder, blob, &infohash);
+        if let Err(error) = noted {
             tracing::warn!(%blob, %error, "cannot note a false claim");
         }
     }

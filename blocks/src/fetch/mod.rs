@@ -126,14 +126,17 @@ pub enum FetchError {
         /// What was asked for.
         range: Range<u64>,
     },
-    /// Sources that nobody could verify piece by piece delivered another blob: who said that they
-    /// have this one, a manifest with an infohash, said something false.
+    /// Sources that nobody could verify group by group delivered another blob.
     #[error("what {} delivered is not {blob}", names(sources))]
     NotThatBlob {
         /// The blob.
         blob: BlobId,
-        /// Who delivered; nothing tells which of them was wrong.
+        /// Who delivered.
         sources: Vec<SourceLabel>,
+        /// Infohashes of torrents whose every piece came as it should be: who says that they are
+        /// those of this blob, a manifest, says something false. Where there is none, nothing
+        /// tells which of the sources was wrong.
+        torrents: Vec<[u8; 20]>,
     },
     /// On the denylist.
     #[error("{0} is on this node's denylist")]

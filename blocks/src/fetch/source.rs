@@ -1,6 +1,6 @@
 //! Where bytes of a blob come from besides iroh providers, and what became of each source.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use model::BlobId;
@@ -55,6 +55,18 @@ pub trait RawSource: Send + Sync + 'static {
     /// Size of the whole blob as the source claims it; needed only where nobody can prove it.
     fn size_bytes(&self) -> Option<u64> {
         None
+    }
+
+    /// The infohash of the torrent that it sends bytes of, if of one in pieces of
+    /// [`crate::PIECE_BYTES`].
+    fn torrent(&self) -> Option<[u8; 20]> {
+        None
+    }
+
+    /// SHA-1 of that torrent's pieces in order (BEP 3), held against the infohash already; none when
+    /// they can't be had.
+    fn pieces(&self) -> Pin<Box<dyn Future<Output = Option<Vec<[u8; 20]>>> + Send>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// Bytes of a range in order, in pieces of any length. Dropping the stream cancels it; the

@@ -3,6 +3,7 @@
 
 use std::{
     ops::Range,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +17,7 @@ use n0_future::{
     StreamExt,
     stream::{self, Boxed},
 };
+use sha1::{Digest, Sha1};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -41,6 +43,8 @@ struct Raw {
     sent: AtomicU64,
     /// After so many bytes it sends nothing more.
     most: u64,
+    /// The bytes of its torrent, which needn't be what it sends.
+    torrent: Option<Bytes>,
 }
 
 impl Raw {
@@ -52,7 +56,14 @@ impl Raw {
             rate: rate as u64,
             sent: AtomicU64::new(0),
             most: u64::MAX,
+            torrent: None,
         }
+    }
+
+    /// A peer of a torrent of these bytes.
+    fn of_torrent(mut self, bytes: &Bytes) -> Self {
+        self.torrent = Some(bytes.clone());
+        self
     }
 
     fn lying(mut self) -> Self {
@@ -86,6 +97,18 @@ impl RawSource for Handle {
         Some(self.0.bytes.len() as u64)
     }
 
+    fn torrent(&self) -> Option<[u8; 20]> {
+        self.0.torrent.as_ref().map(|bytes| infohash(bytes))
+    }
+
+    fn pieces(&self) -> Pin<Box<dyn Future<Output = Option<Vec<[u8; 20]>>> + Send>> {
+        let pieces = self.0.torrent.as_ref().map(|bytes| {
+            let pieces = bytes.chunks(MIB);
+            pieces.map(|piece| Sha1::digest(piece).into()).collect()
+        });
+        Box::pin(std::future::ready(pieces))
+    }
+
     fn read(&self, range: Range<u64>) -> Boxed<Result<Bytes, RawFault>> {
         let raw = Arc::clone(&self.0);
         Box::pin(stream::unfold(range, move |range| {
@@ -107,6 +130,11 @@ impl RawSource for Handle {
             }
         }))
     }
+}
+
+/// The name of a torrent in these tests.
+fn infohash(bytes: &[u8]) -> [u8; 20] {
+    Sha1::digest(bytes).into()
 }
 
 /// Finds what it was given.
@@ -500,7 +528,64 @@ async fn without_any_outboard_bytes_count_when_the_whole_agrees() {
 }
 
 #[tokio::test]
-async fn a_swarm_whose_bytes_are_of_another_blob_makes_the_claim_false() {
+async fn a_liar_in_a_swarm_is_found_out_by_its_pieces_and_the_others_deliver() {
+    let scene = Scene::new(5 * MIB + 9).await;
+    let raw = |name| Raw::new(name, &scene.bytes, 8 * MIB).of_torrent(&scene.bytes);
+    let huge = noise("huge", 8 * MIB);
+    let lure = Raw::new("lure", &huge, 8 * MIB).of_torrent(&huge);
+    scene.find(vec![lure, raw("liar").lying(), raw("a"), raw("b")], vec![]);
+    let fetcher = &scene.taker.fetcher;
+    let fetched = fetcher
+        .fetch(scene.blob, [], &options(), &unwatched())
+        .await
+        .unwrap();
+    assert_eq!(fetched.size_bytes, scene.bytes.len() as u64);
+    assert_eq!(read(&scene.taker.blobs, scene.blob).await, scene.bytes);
+    let liars = fetched.faults.iter().filter(|f| f.fault.is_lie());
+    let liars: Vec<_> = liars.map(|f| f.source.name.as_str()).collect();
+    assert_eq!(liars, ["liar"]);
+    assert_eq!(scene.share("liar").state, ShareState::Banned);
+    assert_eq!(scene.share("liar").bytes, 0);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_torrent_whose_pieces_fit_and_whose_whole_does_not_is_refuted_and_nobody_lied() {
+    let scene = Scene::new(2 * MIB).await;
+    let other = noise("another", 2 * MIB);
+    let swarm = Raw::new("swarm", &other, 8 * MIB).of_torrent(&other);
+    scene.find(vec![swarm], vec![]);
+    let fetcher = &scene.taker.fetcher;
+    let failed = fetcher
+        .fetch(scene.blob, [], &options(), &unwatched())
+        .await;
+    let Err(FetchError::NotThatBlob { torrents, .. }) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(torrents, [infohash(&other)]);
+    assert_ne!(scene.share("swarm").state, ShareState::Banned);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn peers_that_all_lie_refute_no_torrent() {
+    let scene = Scene::new(2 * MIB).await;
+    let raw = |name| Raw::new(name, &scene.bytes, 8 * MIB).of_torrent(&scene.bytes);
+    scene.find(vec![raw("a").lying(), raw("b").lying()], vec![]);
+    let fetcher = &scene.taker.fetcher;
+    let failed = fetcher
+        .fetch(scene.blob, [], &options(), &unwatched())
+        .await;
+    let Err(FetchError::NoPeer { faults, .. }) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(faults.iter().filter(|f| f.fault.is_lie()).count(), 2);
+    assert_eq!(scene.taker.blobs.quota().usage().reserved_bytes, 0);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn sources_that_send_another_blob_are_banned_and_refute_nothing() {
     let scene = Scene::new(2 * MIB).await;
     let other = noise("another", 2 * MIB);
     scene.find(vec![Raw::new("swarm", &other, 8 * MIB)], vec![]);
@@ -508,11 +593,17 @@ async fn a_swarm_whose_bytes_are_of_another_blob_makes_the_claim_false() {
     let failed = fetcher
         .fetch(scene.blob, [], &options(), &unwatched())
         .await;
-    let Err(FetchError::NotThatBlob { blob, sources }) = failed else {
+    let Err(FetchError::NotThatBlob {
+        blob,
+        sources,
+        torrents,
+    }) = failed
+    else {
         panic!("{failed:?}");
     };
     assert_eq!(blob, scene.blob);
     assert_eq!(sources[0].name, "swarm");
+    assert!(torrents.is_empty(), "nobody held it against its pieces");
     assert_eq!(scene.share("swarm").state, ShareState::Banned);
     assert_eq!(scene.taker.blobs.list().await.unwrap(), []);
     assert_eq!(scene.taker.blobs.quota().usage().reserved_bytes, 0);

@@ -1,5 +1,6 @@
 //! Raw bytes without an outboard: nothing tells which of them are right until all are here. They
-//! are collected in a file beside the store, and count when the whole hash agrees.
+//! are collected in a file beside the store, and count when the whole hash agrees. What a swarm sends
+//! is held against its torrent's pieces meanwhile, so that one liar among its peers spoils nothing.
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +21,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Pull, Sized, sources::Errand};
+use super::{
+    Pull, Sized,
+    attempts::{Attempt, Torrent, attempts},
+    sources::Errand,
+};
 use crate::{
-    GROUP_BYTES, ImportError, Keep, QuotaError, StoreError,
+    GROUP_BYTES, ImportError, Keep, PIECE_BYTES, QuotaError, StoreError,
     evict::NoRoom,
     fetch::{
         FetchError,
@@ -37,14 +42,19 @@ use crate::{
 
 /// Pieces between the sources and the file.
 const PIECES: usize = 64;
+/// As many where each is a torrent's piece.
+const TORRENT_PIECES: usize = 4;
 /// Groups that are written at once.
 const BATCH: u64 = 8;
 const WHOLE: WantId = WantId(0);
 
 /// Why nothing came of it.
 pub(super) enum Blind {
-    /// The bytes are those of another blob.
-    NotThatBlob(Vec<SourceLabel>),
+    /// The bytes are those of another blob, and of these torrents.
+    NotThatBlob {
+        sources: Vec<SourceLabel>,
+        torrents: Vec<[u8; 20]>,
+    },
     /// Not all bytes came.
     NoSource,
     /// It is larger than anybody takes.
@@ -82,9 +92,10 @@ impl Blind {
     fn error(&self, pull: &Pull) -> FetchError {
         let blob = pull.blob;
         match self {
-            Self::NotThatBlob(sources) => FetchError::NotThatBlob {
+            Self::NotThatBlob { sources, torrents } => FetchError::NotThatBlob {
                 blob,
                 sources: sources.clone(),
+                torrents: torrents.clone(),
             },
             Self::NoSource => FetchError::NoPeer {
                 blob,
@@ -106,6 +117,8 @@ impl Blind {
 
 /// What came of a request.
 enum Came {
+    /// Something, not enough to count.
+    Some(RequestId),
     Bytes(RequestId, u64, Bytes),
     Ended(RequestId, Result<(), PeerFault>),
 }
@@ -136,12 +149,38 @@ impl Pull {
         self.changed.notify_one();
     }
 
+    /// Tries one company of sources after the other.
     async fn collect_whole(&self) -> Result<Sized, Blind> {
-        let (raws, max_bytes) = {
+        let (raws, stall) = {
             let state = self.lock();
-            (state.sources.raws(), state.max_bytes)
+            (state.sources.raws(), state.stall)
         };
-        let size_bytes = claimed(&raws).ok_or(Blind::NoSource)?;
+        let mut why = Blind::NoSource;
+        let (mut blamed, mut refuted) = (Vec::new(), Vec::new());
+        for attempt in attempts(raws, stall).await {
+            match self.collect_from(attempt).await {
+                Ok(what) => return Ok(what),
+                Err(Blind::NotThatBlob { sources, torrents }) => {
+                    blamed.extend(sources);
+                    refuted.extend(torrents);
+                }
+                Err(Blind::NoSource) => {}
+                Err(error @ Blind::Store(_)) => return Err(error),
+                Err(error) => why = error,
+            }
+        }
+        if blamed.is_empty() {
+            return Err(why);
+        }
+        Err(Blind::NotThatBlob {
+            sources: blamed,
+            torrents: refuted,
+        })
+    }
+
+    async fn collect_from(&self, attempt: Attempt) -> Result<Sized, Blind> {
+        let size_bytes = attempt.size_bytes;
+        let max_bytes = self.lock().max_bytes;
         if size_bytes > max_bytes {
             return Err(Blind::TooLarge {
                 size_bytes,
@@ -158,13 +197,21 @@ impl Pull {
         let file = Collected(blobs.files().collecting(self.blob));
         let failed = |error| Blind::Store(StoreError::new("collect a blob", error));
         let target = File::create(&file.0).map_err(failed)?;
-        let mut collecting = Collecting::new(self, what, raws, target);
+        let torrent = attempt.torrent.clone();
+        let mut collecting = Collecting::new(self, what, attempt, target);
         let came = collecting.run().await?;
         let path = file.0.clone();
         let hashed = tokio::task::spawn_blocking(move || hash_file(&path, |_| {})).await;
         let hashed = hashed.map_err(|_| Blind::Store(StoreError::Stopped))?;
         if hashed.map_err(failed)? != *self.blob.as_bytes() {
-            return Err(Blind::NotThatBlob(self.blame(came.keys())));
+            let sources = came.keys();
+            return Err(Blind::NotThatBlob {
+                sources: match &torrent {
+                    Some(_) => self.labels(sources),
+                    None => self.blame(sources),
+                },
+                torrents: torrent.iter().map(|torrent| torrent.infohash).collect(),
+            });
         }
         blobs
             .import_path(&file.0, &Keep::Partial, &unwatched())
@@ -183,29 +230,30 @@ impl Pull {
         Ok(what)
     }
 
+    fn labels<'a>(&self, sources: impl Iterator<Item = &'a SourceId>) -> Vec<SourceLabel> {
+        let state = self.lock();
+        let entries = sources.filter_map(|source| state.sources.entry(*source));
+        entries.map(|entry| (*entry.label).clone()).collect()
+    }
+
     /// Nothing tells which of them sent what was wrong.
     fn blame<'a>(&self, sources: impl Iterator<Item = &'a SourceId>) -> Vec<SourceLabel> {
-        let mut blamed = Vec::new();
-        for source in sources {
-            let label = self.lock().sources.entry(*source).map(|e| e.label.clone());
-            if let Some(label) = label {
-                self.show(&label, ShareState::Banned);
-                self.fault((*label).clone(), None, PeerFault::Lied("the whole"));
-                blamed.push((*label).clone());
-            }
+        let blamed = self.labels(sources);
+        for label in &blamed {
+            self.show(label, ShareState::Banned);
+            self.fault(label.clone(), None, PeerFault::Lied("the whole"));
         }
         blamed
     }
-}
 
-/// The size that most sources claim.
-fn claimed(raws: &[(SourceId, Arc<dyn RawSource>)]) -> Option<u64> {
-    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
-    for size_bytes in raws.iter().filter_map(|(_, raw)| raw.size_bytes()) {
-        *votes.entry(size_bytes).or_default() += 1;
+    /// This one sent what was wrong.
+    fn lied(&self, source: SourceId, fault: PeerFault) {
+        if let Some(label) = self.labels([source].iter()).pop() {
+            self.lock().sources.lied(&label);
+            self.show(&label, ShareState::Banned);
+            self.fault(label, None, fault);
+        }
     }
-    let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
-    most.map(|(size_bytes, _)| size_bytes)
 }
 
 /// The file, which goes whatever happens.
@@ -229,6 +277,9 @@ struct Collecting<'a> {
     pull: &'a Pull,
     what: Sized,
     raws: BTreeMap<SourceId, Arc<dyn RawSource>>,
+    torrent: Option<Arc<Torrent>>,
+    /// What the plan counts as one: what can be verified, or written.
+    unit_bytes: u64,
     plan: Plan,
     target: Arc<File>,
     requests: BTreeMap<RequestId, (SourceId, AbortHandle)>,
@@ -240,20 +291,20 @@ struct Collecting<'a> {
 }
 
 impl<'a> Collecting<'a> {
-    fn new(
-        pull: &'a Pull,
-        what: Sized,
-        raws: Vec<(SourceId, Arc<dyn RawSource>)>,
-        target: File,
-    ) -> Self {
+    fn new(pull: &'a Pull, what: Sized, attempt: Attempt, target: File) -> Self {
         let stall = pull.lock().stall;
-        let mut plan = Plan::new(what.groups(), Spans::default(), stall);
-        plan.want(WHOLE, Spans::one(0..what.groups()));
-        let (tx, rx) = mpsc::channel(PIECES);
-        let raws: BTreeMap<_, _> = raws.into_iter().collect();
+        let (unit_bytes, waiting) = match &attempt.torrent {
+            Some(_) => (PIECE_BYTES, TORRENT_PIECES),
+            None => (GROUP_BYTES, PIECES),
+        };
+        let units = what.size_bytes.div_ceil(unit_bytes);
+        let mut plan = Plan::new(units, Spans::default(), stall);
+        plan.want(WHOLE, Spans::one(0..units));
+        let (tx, rx) = mpsc::channel(waiting);
+        let raws: BTreeMap<_, _> = attempt.raws.into_iter().collect();
         for (id, raw) in &raws {
             let has = match raw.has().borrow().as_deref() {
-                Some(ranges) => super::sources::has_of(Some(ranges), &plan),
+                Some(ranges) => super::sources::has_of(Some(ranges), &plan, unit_bytes),
                 None => Has::All,
             };
             plan.join(*id, has, pull.now());
@@ -262,6 +313,8 @@ impl<'a> Collecting<'a> {
             pull,
             what,
             raws,
+            torrent: attempt.torrent,
+            unit_bytes,
             plan,
             target: Arc::new(target),
             requests: BTreeMap::new(),
@@ -275,7 +328,7 @@ impl<'a> Collecting<'a> {
 
     /// Collects all groups; who gave how much.
     async fn run(&mut self) -> Result<BTreeMap<SourceId, u64>, Blind> {
-        while self.plan.held().count() < self.what.groups() {
+        while self.plan.held().count() < self.plan.groups() {
             let now = self.pull.now();
             for action in self.plan.poll(now) {
                 if let Action::GiveUp { .. } = action {
@@ -307,10 +360,18 @@ impl<'a> Collecting<'a> {
                 let Some(raw) = self.raws.get(&source) else {
                     return;
                 };
-                let range = self.what.bytes(&span);
-                let read = read(Arc::clone(raw), request, range, self.stall, self.tx.clone());
-                self.requests
-                    .insert(request, (source, self.tasks.spawn(read)));
+                let end = span.end * self.unit_bytes;
+                let reading = Reading {
+                    raw: Arc::clone(raw),
+                    torrent: self.torrent.clone(),
+                    request,
+                    range: span.start * self.unit_bytes..end.min(self.what.size_bytes),
+                    unit_bytes: self.unit_bytes,
+                    stall: self.stall,
+                    tx: self.tx.clone(),
+                };
+                let handle = self.tasks.spawn(reading.run());
+                self.requests.insert(request, (source, handle));
             }
             Action::Cancel { request } => self.end(request),
             Action::Stalled { .. }
@@ -329,31 +390,37 @@ impl<'a> Collecting<'a> {
     async fn take(&mut self, came: Came) -> Result<(), Blind> {
         let now = self.pull.now();
         match came {
+            Came::Some(request) => self.plan.alive(request, now),
             Came::Bytes(request, offset, bytes) => {
                 let Some((source, _)) = self.requests.get(&request) else {
                     return Ok(());
                 };
                 *self.came.entry(*source).or_default() += bytes.len() as u64;
-                let first = offset / GROUP_BYTES;
-                let groups = (bytes.len() as u64).div_ceil(GROUP_BYTES);
+                let first = offset / self.unit_bytes;
+                let units = (bytes.len() as u64).div_ceil(self.unit_bytes);
                 let target = Arc::clone(&self.target);
                 let written =
                     tokio::task::spawn_blocking(move || target.write_all_at(&bytes, offset)).await;
                 written
                     .map_err(|_| Blind::Store(StoreError::Stopped))?
                     .map_err(|error| Blind::Store(StoreError::new("collect a blob", error)))?;
-                for group in first..first + groups {
-                    if !self.plan.landed(request, group, now).goes_on {
+                for unit in first..first + units {
+                    if !self.plan.landed(request, unit, now).goes_on {
                         self.end(request);
                         break;
                     }
                 }
             }
             Came::Ended(request, done) => {
-                self.requests.remove(&request);
+                let Some((source, _)) = self.requests.remove(&request) else {
+                    return Ok(());
+                };
                 match done {
                     Ok(()) => self.plan.ended(request, now),
-                    Err(PeerFault::Lied(_)) => self.plan.failed(request, Trouble::Lied, now),
+                    Err(fault @ PeerFault::Lied(_)) => {
+                        self.plan.failed(request, Trouble::Lied, now);
+                        self.pull.lied(source, fault);
+                    }
                     Err(PeerFault::NotHeld) => self.plan.failed(request, Trouble::NotHeld, now),
                     Err(PeerFault::Refused) => self.plan.failed(request, Trouble::Final, now),
                     Err(_) => self.plan.failed(request, Trouble::Passing, now),
@@ -364,47 +431,61 @@ impl<'a> Collecting<'a> {
     }
 }
 
-async fn read(
+/// One request.
+struct Reading {
     raw: Arc<dyn RawSource>,
+    torrent: Option<Arc<Torrent>>,
     request: RequestId,
     range: Range<u64>,
+    unit_bytes: u64,
     stall: Duration,
     tx: mpsc::Sender<Came>,
-) {
-    let done = read_groups(&raw, request, range, stall, &tx).await;
-    tx.send(Came::Ended(request, done)).await.ok();
 }
 
-async fn read_groups(
-    raw: &Arc<dyn RawSource>,
-    request: RequestId,
-    range: Range<u64>,
-    stall: Duration,
-    tx: &mpsc::Sender<Came>,
-) -> Result<(), PeerFault> {
-    let mut pieces = raw.read(range.clone());
-    let mut buffer = BytesMut::new();
-    let mut at = range.start;
-    while at < range.end {
-        let piece = timeout(stall, pieces.next()).await;
-        let piece = piece.map_err(|_| PeerFault::Stalled(stall))?;
-        buffer.extend_from_slice(&piece.ok_or(PeerFault::Broke("it ended too early".into()))??);
-        let came = buffer.len() as u64;
-        let whole = if at + came >= range.end {
-            range.end - at
-        } else if came >= BATCH * GROUP_BYTES || at == range.start {
-            came / GROUP_BYTES * GROUP_BYTES
-        } else {
-            0
-        };
-        if whole > 0 {
+impl Reading {
+    async fn run(self) {
+        let done = self.read().await;
+        self.tx.send(Came::Ended(self.request, done)).await.ok();
+    }
+
+    async fn read(&self) -> Result<(), PeerFault> {
+        let mut pieces = self.raw.read(self.range.clone());
+        let mut buffer = BytesMut::new();
+        let (mut at, end) = (self.range.start, self.range.end);
+        while at < end {
+            let piece = timeout(self.stall, pieces.next()).await;
+            let piece = piece.map_err(|_| PeerFault::Stalled(self.stall))?;
+            buffer.extend_from_slice(&piece.ok_or(PeerFault::Broke("it ended too early".into()))??);
+            let whole = self.whole(at, buffer.len() as u64);
+            if whole == 0 {
+                // Only a sign of life: it may be left out.
+                self.tx.try_send(Came::Some(self.request)).ok();
+                continue;
+            }
             let taken = usize::try_from(whole).unwrap_or(usize::MAX);
             let bytes = buffer.split_to(taken.min(buffer.len())).freeze();
-            if tx.send(Came::Bytes(request, at, bytes)).await.is_err() {
+            if let Some(torrent) = &self.torrent
+                && !torrent.has(at, &bytes)
+            {
+                return Err(PeerFault::Lied("a piece of the torrent"));
+            }
+            let came = Came::Bytes(self.request, at, bytes);
+            if self.tx.send(came).await.is_err() {
                 return Ok(());
             }
             at += whole;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// How much of what came is handed on.
+    fn whole(&self, at: u64, came: u64) -> u64 {
+        if at + came >= self.range.end {
+            self.range.end - at
+        } else if came >= (BATCH * GROUP_BYTES).max(self.unit_bytes) || at == self.range.start {
+            came / self.unit_bytes * self.unit_bytes
+        } else {
+            0
+        }
+    }
 }

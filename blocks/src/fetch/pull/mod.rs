@@ -4,6 +4,7 @@
 //! A task drives it ([`drive`]) as long as anybody wants something. Requests run in tasks of their
 //! own and tell the pull what came; a lock that is never held across an await guards the rest.
 
+mod attempts;
 mod blind;
 mod drive;
 mod proof;

@@ -246,28 +246,32 @@ fn join(plan: &mut Plan, id: SourceId, entry: &Entry, has_outboard: bool, now: D
     match &entry.origin {
         Origin::Peer(_) => plan.join(id, Has::All, now),
         Origin::Raw(raw) if has_outboard => {
-            let has = has_of(raw.has().borrow().as_deref(), plan);
+            let has = has_of(raw.has().borrow().as_deref(), plan, GROUP_BYTES);
             plan.join(id, has, now)
         }
         Origin::Raw(_) => false,
     };
 }
 
-/// Whole groups of what a source has.
-pub(super) fn has_of(ranges: Option<&[std::ops::Range<u64>]>, plan: &Plan) -> Has {
+/// Whole groups of what a source has, in a plan that counts so many bytes as one.
+pub(super) fn has_of(
+    ranges: Option<&[std::ops::Range<u64>]>,
+    plan: &Plan,
+    group_bytes: u64,
+) -> Has {
     let Some(ranges) = ranges else {
         return Has::All;
     };
-    let last = plan.groups().saturating_sub(1) * GROUP_BYTES;
+    let last = plan.groups().saturating_sub(1) * group_bytes;
     let mut spans = Spans::default();
     for range in ranges {
         // The last group ends where the blob does.
         let end = if range.end > last {
-            plan.groups().min(range.end.div_ceil(GROUP_BYTES))
+            plan.groups().min(range.end.div_ceil(group_bytes))
         } else {
-            range.end / GROUP_BYTES
+            range.end / group_bytes
         };
-        let start = range.start.div_ceil(GROUP_BYTES);
+        let start = range.start.div_ceil(group_bytes);
         spans.insert(start..end.max(start));
     }
     Has::Some(spans)
@@ -448,7 +452,7 @@ impl Pull {
                 let mut state = pull.lock();
                 let State { ready, rested, .. } = &mut *state;
                 if let Some(ready) = ready.as_mut().or(rested.as_mut()) {
-                    let has = has_of(has.borrow_and_update().as_deref(), &ready.plan);
+                    let has = has_of(has.borrow_and_update().as_deref(), &ready.plan, GROUP_BYTES);
                     ready.plan.has(id, has);
                 }
                 drop(state);
