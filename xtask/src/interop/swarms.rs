@@ -37,9 +37,11 @@ pub const CHECKS: [Check; 8] = [
     ("Transmission", "downloads by .torrent", |stage| {
         down(stage, Client::Transmission, false)
     }),
-    ("Transmission", "downloads by magnet link", |stage| {
-        down(stage, Client::Transmission, true)
-    }),
+    (
+        "Transmission",
+        "downloads by magnet link, uTP off",
+        |stage| down(stage, Client::TransmissionByTcp, true),
+    ),
     ("Transmission", "seeds to datt", |stage| {
         up(stage, Client::Transmission)
     }),
@@ -178,7 +180,7 @@ fn down(stage: &Stage, client: Client, by_magnet: bool) -> Result<String> {
     let folder = stage.path(&format!("down-{client}-{by_magnet}"));
     let link = match (client, by_magnet) {
         (_, true) => scene.magnet.clone(),
-        (Client::Aria2, false) => scene.link(),
+        (Client::Aria2 | Client::TransmissionByTcp, false) => scene.link(),
         (Client::Transmission, false) => {
             fs::create_dir_all(&folder)?;
             let saved = client.save_torrent(&scene.network, &folder, &scene.link())?;
@@ -187,7 +189,9 @@ fn down(stage: &Stage, client: Client, by_magnet: bool) -> Result<String> {
     };
     let start = Instant::now();
     let (got, _node) = match client {
-        Client::Aria2 => (client.download(&scene.network, &folder, &link)?, scene.node),
+        Client::Aria2 | Client::TransmissionByTcp => {
+            (client.download(&scene.network, &folder, &link)?, scene.node)
+        }
         // it has to be called: it asks by uTP with encryption first, and by nothing else then
         Client::Transmission => {
             let (setup, ..) = scene.node.stop()?;

@@ -26,6 +26,9 @@ pub enum Client {
     Aria2,
     /// transmission-cli, which is Transmission without a window.
     Transmission,
+    /// The same with uTP switched off, as one does for magnet links: 3.00 hangs up on whoever calls it
+    /// before it has the description, and calls by uTP with encryption itself.
+    TransmissionByTcp,
 }
 
 /// A running client; killed when dropped.
@@ -44,6 +47,7 @@ impl fmt::Display for Client {
         f.write_str(match self {
             Self::Aria2 => "aria2",
             Self::Transmission => "Transmission",
+            Self::TransmissionByTcp => "Transmission-tcp",
         })
     }
 }
@@ -60,7 +64,7 @@ impl Client {
         fs::create_dir_all(folder)?;
         match self {
             Self::Aria2 => self.start(network, folder, &["--seed-time=0", link]),
-            Self::Transmission => {
+            Self::Transmission | Self::TransmissionByTcp => {
                 let script = folder.with_extension("sh");
                 let done = done(folder);
                 fs::write(&script, format!("#!/bin/sh\ntouch '{}'\n", done.display()))?;
@@ -78,7 +82,9 @@ impl Client {
                 Some(status) => bail!("{status}: {}", said(folder)),
                 None => Ok(None),
             },
-            Self::Transmission => Ok(done(folder).is_file().then_some(())),
+            Self::Transmission | Self::TransmissionByTcp => {
+                Ok(done(folder).is_file().then_some(()))
+            }
         });
         ended.with_context(|| said(folder))?;
         let file = fs::read_dir(folder)?
@@ -118,7 +124,9 @@ impl Client {
                 let listen = format!("--listen-port={port}");
                 self.start(network, folder, &["--seed-ratio=0", "-V", &listen, torrent])?
             }
-            Self::Transmission => self.start(network, folder, &["-p", &port, torrent])?,
+            Self::Transmission | Self::TransmissionByTcp => {
+                self.start(network, folder, &["-p", &port, torrent])?
+            }
         };
         Ok((running, SEED_PORT))
     }
@@ -129,9 +137,12 @@ impl Client {
         command.args(&enter[1..]);
         match self {
             Self::Aria2 => command.args(["aria2c", "-d", arg(folder)?]),
-            Self::Transmission => {
+            Self::Transmission | Self::TransmissionByTcp => {
                 let settings = folder.with_extension("settings");
                 fs::create_dir_all(&settings)?;
+                if self == Self::TransmissionByTcp {
+                    fs::write(settings.join("settings.json"), "{\"utp-enabled\": false}")?;
+                }
                 command.args([
                     "transmission-cli",
                     "-g",
