@@ -249,7 +249,7 @@ impl Pull {
     /// This one sent what was wrong.
     fn lied(&self, source: SourceId, fault: PeerFault) {
         if let Some(label) = self.labels([source].iter()).pop() {
-            self.lock().sources.lied(&label);
+            self.lock().sources.liars.add(&label);
             self.show(&label, ShareState::Banned);
             self.fault(label, None, fault);
         }

@@ -207,7 +207,7 @@ impl Pull {
                     let mut state = self.lock();
                     let label = state.sources.entry(source).map(|e| e.label.clone());
                     if let Some(label) = label {
-                        state.sources.lied(&label);
+                        state.sources.liars.add(&label);
                         drop(state);
                         self.show(&label, ShareState::Banned);
                     }

@@ -7,6 +7,7 @@
 mod attempts;
 mod blind;
 mod drive;
+mod liars;
 mod proof;
 mod room;
 mod sources;

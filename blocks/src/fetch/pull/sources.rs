@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +11,7 @@ use iroh::{EndpointAddr, EndpointId};
 use n0_future::StreamExt;
 use tokio::{task::AbortHandle, time::sleep};
 
-use super::{Pull, State};
+use super::{Pull, State, liars::Liars};
 use crate::{
     GROUP_BYTES,
     fetch::{
@@ -27,8 +26,6 @@ use crate::{
 const CONNECTING: usize = 16;
 /// Places that only providers get: whoever has many addresses fills the others.
 const FOR_PROVIDERS: usize = 16;
-/// Liars remembered of one pull, whose places others have by now.
-const LIARS: usize = 256;
 /// How long a search for sources holds up giving up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -68,8 +65,7 @@ pub(super) struct Sources {
     connecting: usize,
     entries: BTreeMap<SourceId, Entry>,
     next: u64,
-    /// Who lied, the latest last.
-    liars: VecDeque<SourceLabel>,
+    pub(super) liars: Liars,
     /// Requests that run.
     requests: BTreeMap<RequestId, (SourceId, AbortHandle)>,
     pub(super) search: Errand,
@@ -190,21 +186,6 @@ impl Sources {
         Some(id)
     }
 
-    /// Remembers that a source lied.
-    pub(super) fn lied(&mut self, label: &SourceLabel) {
-        let name = person(label);
-        if !self.liars.contains(&name) {
-            if self.liars.len() >= LIARS {
-                self.liars.pop_front();
-            }
-            self.liars.push_back(name);
-        }
-    }
-
-    fn is_liar(&self, label: &SourceLabel) -> bool {
-        !self.liars.is_empty() && self.liars.contains(&person(label))
-    }
-
     fn is_raw(&self, id: SourceId) -> bool {
         let entry = self.entries.get(&id);
         entry.is_some_and(|entry| entry.peer().is_none())
@@ -221,24 +202,6 @@ impl Sources {
         entries
             .find(|(_, entry)| *entry.label == *label)
             .map(|(id, _)| *id)
-    }
-}
-
-/// Who is behind a source: of a swarm's peer the host without its port, which costs nothing to
-/// change; of an IPv6 host the network, for the same reason.
-fn person(label: &SourceLabel) -> SourceLabel {
-    let host = match (label.kind, label.name.parse::<SocketAddr>()) {
-        // On this machine, ports are all that tells programs apart.
-        (SourceKind::Swarm, Ok(addr)) if !addr.ip().is_loopback() => addr.ip().to_canonical(),
-        _ => return label.clone(),
-    };
-    let name = match host {
-        IpAddr::V4(host) => host.to_string(),
-        IpAddr::V6(host) => Ipv6Addr::from_bits(host.to_bits() >> 64 << 64).to_string(),
-    };
-    SourceLabel {
-        kind: label.kind,
-        name,
     }
 }
 
@@ -318,7 +281,7 @@ impl State {
             let has_lied = ready.plan.standing(left) == Some(Standing::Banned);
             ready.plan.leave(left);
             if let Some(entry) = self.sources.entries.remove(&left).filter(|_| has_lied) {
-                self.sources.lied(&entry.label);
+                self.sources.liars.add(&entry.label);
             }
         }
         self.sources.add(label, origin)
@@ -326,7 +289,7 @@ impl State {
 
     /// Whether somebody by that name is asked already, or never again.
     fn is_known(&mut self, label: &SourceLabel) -> bool {
-        if self.sources.is_liar(label) {
+        if self.sources.liars.has(label) {
             return true;
         }
         let Some(id) = self.sources.find(label) else {
@@ -483,40 +446,5 @@ impl State {
         if let (Some(ready), Some(entry)) = (ready, self.sources.entries.get(&id)) {
             join(&mut ready.plan, id, entry, has_outboard, now);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn swarm(name: &str) -> SourceLabel {
-        SourceLabel {
-            kind: SourceKind::Swarm,
-            name: name.to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_liar_is_known_again_at_another_port_and_an_ipv6_network_counts_as_one() {
-        let mut sources = Sources::default();
-        for (liar, again, other) in [
-            ("192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1"),
-            (
-                "[2001:db8::1]:1",
-                "[2001:db8::ff:2]:1",
-                "[2001:db8:0:1::1]:1",
-            ),
-            ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2"),
-        ] {
-            assert!(!sources.is_liar(&swarm(liar)), "{liar}");
-            sources.lied(&swarm(liar));
-            assert!(sources.is_liar(&swarm(again)), "{again}");
-            assert!(!sources.is_liar(&swarm(other)), "{other}");
-        }
-        for at in 0..2 * LIARS {
-            sources.lied(&swarm(&format!("127.0.0.1:{at}")));
-        }
-        assert_eq!(sources.liars.len(), LIARS);
     }
 }
