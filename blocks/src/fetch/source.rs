@@ -1,10 +1,10 @@
 //! Where bytes of a blob come from besides iroh providers, and what became of each source.
 
-use std::{fmt, ops::Range, pin::Pin, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use model::BlobId;
-use n0_future::stream::Boxed;
+use n0_future::{boxed::BoxFuture, stream::Boxed};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -65,7 +65,7 @@ pub trait RawSource: Send + Sync + 'static {
 
     /// SHA-1 of that torrent's pieces in order (BEP 3), held against the infohash already; none when
     /// they can't be had.
-    fn pieces(&self) -> Pin<Box<dyn Future<Output = Option<Vec<[u8; 20]>>> + Send>> {
+    fn pieces(&self) -> BoxFuture<Option<Vec<[u8; 20]>>> {
         Box::pin(std::future::ready(None))
     }
 
