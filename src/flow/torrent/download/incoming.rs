@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use blocks::Reservation;
@@ -14,7 +14,9 @@ use torrent::{
     swarm::{DownloadProgress, Swarm},
 };
 
-use crate::{core::Core, data_folder::used_bytes, room, service::blobs::import_error};
+use crate::{
+    clock::now_ms, core::Core, data_folder::used_bytes, room, service::blobs::import_error,
+};
 
 /// What nobody asked for in so long is given up.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -38,7 +40,7 @@ pub(super) async fn folder(
     let work = move || {
         sweep(&all, &busy);
         fs::create_dir_all(&own)?;
-        File::open(&own)?.set_modified(SystemTime::now())
+        File::open(&own)?.set_modified(now())
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => Ok(folder),
@@ -49,6 +51,10 @@ pub(super) async fn folder(
 
 fn name(torrent: &torrent::swarm::TorrentState) -> String {
     torrent.infohash.to_string()
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(now_ms())
 }
 
 fn sweep(all: &Path, busy: &[String]) {
@@ -148,8 +154,8 @@ mod tests {
     #[test]
     fn only_what_is_old_and_not_at_work_is_swept() {
         let all = tempfile::tempdir().unwrap();
-        let old = SystemTime::now() - KEPT - Duration::from_secs(60);
-        for (name, at) in [("old", old), ("busy", old), ("young", SystemTime::now())] {
+        let old = now() - KEPT - Duration::from_secs(60);
+        for (name, at) in [("old", old), ("busy", old), ("young", now())] {
             let folder = all.path().join(name);
             fs::create_dir(&folder).unwrap();
             fs::write(folder.join("film"), b"bytes").unwrap();
