@@ -246,7 +246,8 @@ mod tests {
 
     #[test]
     fn facts_that_contradict_each_other_are_refused() {
-        let table: [(fn(&mut AuditFacts), AuditError); 5] = [
+        type Change = fn(&mut AuditFacts);
+        let table: [(Change, AuditError); 5] = [
             (|facts| facts.receipt = None, AuditError::Receipt),
             (
                 |facts| facts.outcome = AuditOutcome::Silent,

@@ -3,9 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use blocks::{
-    BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError,
-};
+use blocks::{BlobStatus, FetchError, FetchOptions, Keep, PeerReport, QuotaError};
 use model::{BlobId, EndpointKey, EntryId, SpaceId};
 use tokio::{
     task::JoinSet,
@@ -266,7 +264,10 @@ pub fn note_error(core: &Core, blob: BlobId, error: &FetchError) {
     // Each piece was the torrent's: no peer can make a true claim look false.
     for infohash in torrents.iter().copied().map(InfoHash::from_bytes) {
         tracing::warn!(%blob, %infohash, "the torrent of this name has other bytes: the claim is false");
-        let noted = core.torrents.shelf.note_false(&core.folder, blob, &infohash);
+        let noted = core
+            .torrents
+            .shelf
+            .note_false(&core.folder, blob, &infohash);
         if let Err(error) = noted {
             tracing::warn!(%blob, %error, "cannot note a false claim");
         }

@@ -141,6 +141,33 @@ fn serving(
     }
 }
 
+/// Parts that came before the whole get to know it.
+fn connect(core: &Arc<Core>, ledger: &Ledger, mirrors: &MirrorProtocol) {
+    ledger.connect(core);
+    mirrors.connect(core);
+    core.fetcher.set_finder(Arc::new(Sources::new(core)));
+    if core.throttle.is_capped() {
+        let throttle = core.throttle.clone();
+        core.fetcher.set_throttle(Arc::new(throttle));
+    }
+}
+
+/// What other nodes may ask for.
+fn router(
+    network: &Network,
+    (blobs, outboards): (ProviderProtocol, OutboardProtocol),
+    (gossip, sync): (Gossip, SyncProtocol),
+    mirrors: &MirrorProtocol,
+) -> Router {
+    Router::builder(network.endpoint.clone())
+        .accept(blocks::ALPN, blobs)
+        .accept(blocks::OUTBOARD_ALPN, outboards)
+        .accept(iroh_gossip::ALPN, gossip)
+        .accept(gossip::net::ALPN, sync)
+        .accept(mirror::exchange::ALPN, mirrors.clone())
+        .spawn()
+}
+
 /// Puts the parts together.
 pub(super) async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let Parts {
@@ -156,22 +183,12 @@ pub(super) async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
     let denylist = Arc::new(Denylist::open(&folder, &config.ipfs.denylists)?);
     let blobs = open_blobs(&config, &folder, denylist.blobs()).await?;
     let torrents = Torrents::open(&config, &folder)?;
-    let Serving {
-        blobs: serving,
-        outboards,
-        service: provider_service,
-        provider,
-    } = serving(&blobs, &denylist, &torrents, &throttle);
+    let serving = serving(&blobs, &denylist, &torrents, &throttle);
+    let given = (serving.blobs, serving.outboards);
     let ledger = Arc::new(Ledger::new(Arc::clone(&database)));
     let (gossip, driver, handle, sync) = exchange(&network, &ledger, config.gossip.max_topics);
     let mirrors = MirrorProtocol::default();
-    let router = Router::builder(network.endpoint.clone())
-        .accept(blocks::ALPN, serving)
-        .accept(blocks::OUTBOARD_ALPN, outboards)
-        .accept(iroh_gossip::ALPN, gossip)
-        .accept(gossip::net::ALPN, sync)
-        .accept(mirror::exchange::ALPN, mirrors.clone())
-        .spawn();
+    let router = router(&network, given, (gossip, sync), &mirrors);
     let (arrivals, receiver) = mpsc::channel(ARRIVALS);
     let core = Arc::new(Core {
         follows: Follows::open(&folder)?,
@@ -184,7 +201,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         denylist,
         torrents,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),
-        provider,
+        provider: serving.provider,
         gossip: handle,
         endpoint_secret: folder.secret_key("endpoint.key")?,
         holdings: Mutex::new(Holdings::default()),
@@ -213,17 +230,11 @@ pub(super) async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         identity,
         device,
     });
-    ledger.connect(&core);
-    mirrors.connect(&core);
-    core.fetcher.set_finder(Arc::new(Sources::new(&core)));
-    if core.throttle.is_capped() {
-        let throttle = core.throttle.clone();
-        core.fetcher.set_throttle(Arc::new(throttle));
-    }
+    connect(&core, &ledger, &mirrors);
     Ok(Assembled {
         core,
         router,
         driver,
-        provider_service,
+        provider_service: serving.service,
     })
 }

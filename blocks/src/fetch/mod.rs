@@ -24,13 +24,14 @@ mod whole;
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use iroh::{Endpoint, EndpointId};
 use model::BlobId;
 use thiserror::Error;
+use tokio::task::JoinSet;
 
 use crate::{Keep, QuotaError, ReadError, StoreError, Throttle, store::Blobs};
 
@@ -191,11 +192,22 @@ struct Inner {
     peers: peer::Peers,
     lanes: lane::Lanes,
     pulls: pull::Pulls,
+    /// Pulls that run, and what they look after.
+    tasks: Mutex<JoinSet<()>>,
     sizes: sizes::Sizes,
     shares: shares::Shares,
     finder: Found,
     throttle: OnceLock<Arc<dyn Throttle>>,
     started: tokio::time::Instant,
+}
+
+impl Inner {
+    /// Runs something beside whoever asked for it; it goes on when that one has left.
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
 }
 
 /// Who finds other sources, once somebody does.
@@ -216,6 +228,7 @@ impl Fetcher {
             peers: peer::Peers::new(endpoint),
             lanes: lane::Lanes::default(),
             pulls: pull::Pulls::default(),
+            tasks: Mutex::default(),
             sizes: sizes::Sizes::default(),
             shares: shares::Shares::default(),
             finder: Found::default(),

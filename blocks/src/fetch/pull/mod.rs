@@ -128,7 +128,7 @@ impl Pulls {
             let pull = Arc::new(Pull::new(inner, blob, options.stall));
             slot.pull = Arc::downgrade(&pull);
             let pulling = Pulling::first(Arc::clone(&pull), options, is_whole);
-            tokio::spawn(drive::run(pull, Arc::clone(&slot.turn)));
+            inner.run(drive::run(pull, Arc::clone(&slot.turn)));
             pulling
         });
         drop(pulls);

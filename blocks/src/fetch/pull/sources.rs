@@ -407,7 +407,7 @@ impl Pull {
         drop(state);
         // Ends with the pull, which ends when nobody wants anything for a while.
         let (pull, mut has) = (Arc::downgrade(self), raw.has());
-        tokio::spawn(async move {
+        self.inner.run(async move {
             while has.changed().await.is_ok() {
                 let Some(pull) = pull.upgrade() else {
                     return;
