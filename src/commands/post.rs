@@ -9,12 +9,14 @@ use clap::{Args, ValueEnum};
 use gateway::api::types::{MediaRef, NamedMedia, NewPost, Published, VoteRequest, Voted};
 use http::Method;
 use model::{EntryId, SpaceId};
+use views::data::Publicity;
 
 use super::{
     add::import,
     client::Client,
     failure::CommandError,
     outcome::Outcome,
+    torrents::parse_publicity,
     words::{added, availability, line},
 };
 
@@ -47,6 +49,10 @@ pub(super) struct PostArgs {
     /// Description of a file for those who can't see or hear it; one for each --media, in order
     #[arg(long, value_name = "TEXT")]
     alt: Vec<String>,
+    /// How far its files may travel: gateway (this node's web server only), peers (other nodes too)
+    /// or swarm (BitTorrent too); without it, as the configuration says
+    #[arg(long, value_name = "PUBLICITY", value_parser = parse_publicity)]
+    publicity: Option<Publicity>,
     /// Body, markdown; - reads it from stdin
     #[arg(value_name = "TEXT|-", allow_hyphen_values = true)]
     text: String,
@@ -117,7 +123,7 @@ pub(super) async fn run(client: &Client, args: PostArgs) -> Result<Outcome, Comm
             })?,
             name: Some(blob.name),
             alt: alts.next().filter(|alt| !alt.is_empty()),
-            publicity: None,
+            publicity: args.publicity,
         }));
     }
     let post = NewPost {
