@@ -43,6 +43,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the store had too much to do, so that it is worth trying again.
+    pub(crate) fn is_busy(&self) -> bool {
+        let busy = io::ErrorKind::ResourceBusy;
+        matches!(self, Self::Failed { source, .. } if source.kind() == busy)
+    }
+
     /// Whether the store must be opened again before it can be used.
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped)

@@ -45,6 +45,10 @@ impl From<PeerFault> for TransferError {
 
 impl From<StoreError> for TransferError {
     fn from(error: StoreError) -> Self {
+        if error.is_busy() {
+            // Too much goes on at once: the same is asked for again a little later.
+            return Self::Source(PeerFault::Busy);
+        }
         Self::Local(error)
     }
 }
