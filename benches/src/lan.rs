@@ -106,6 +106,16 @@ impl Machine {
         command
     }
 
+    /// Bytes that came over its wire so far.
+    pub fn received(&self) -> Result<u64> {
+        let table = fs::read_to_string(format!("/proc/{}/net/dev", self.holder.id()))?;
+        let line = table
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix("end:"));
+        let received = line.and_then(|line| line.split_whitespace().next());
+        Ok(received.context("a count of bytes")?.parse()?)
+    }
+
     /// A node on it, whose pages this process can read.
     pub fn node(&self, setup: Setup) -> Setup {
         let listen = format!("{}:0", self.address);

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -12,11 +13,13 @@ use crate::lan::{Machine, Running, Tracker, inside, quiet, sh};
 use crate::node::{Node, Setup, eventually};
 use crate::row::{Row, quantile};
 use crate::seed::{laid_out, seeded, torrent_file};
-use crate::stage::{ARRIVES, Stage, add, arg, board, follow, post, seconds, text};
+use crate::stage::{Stage, arg, board, follow, post, seconds, text};
 use crate::transfer::fetched;
 
 /// Runs of each side.
 const RUNS: usize = 3;
+/// How long it may take until a new node has heard of all that hold the file.
+const KNOWN: Duration = Duration::from_secs(90);
 
 /// Nodes that hold a file and say so in a thread.
 struct Scene<'a> {
@@ -86,7 +89,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// One more, which has the file of its own and promises to keep it.
+    /// One more, which fetches the file and promises to keep it.
     fn grow(&mut self, number: u8) -> Result<()> {
         let machine = Machine::new(number, Some(self.cap_mib))?;
         let setup = self.stage.setup(&format!("source-{number}"));
@@ -95,10 +98,14 @@ impl<'a> Scene<'a> {
         let source = Source::new(machine, setup)?;
         let node = &source.node;
         follow(node, &self.ticket, &self.thread, 1)?;
-        add(node, &self.file)?;
         let path = format!("/api/v1/pins/{}", self.thread);
-        node.client()?
-            .send_json("PUT", &path, &json!({"media": "all"}))?;
+        let client = node.client()?;
+        client.send_json("PUT", &path, &json!({"media": "all"}))?;
+        eventually("the file on a source", KNOWN, || {
+            let state = client.get_json(&format!("/api/v1/blobs/{}", self.blob))?;
+            ensure!(state["complete"] == true, "{state}");
+            Ok(Some(()))
+        })?;
         self.sources.push(source);
         Ok(())
     }
@@ -110,7 +117,7 @@ impl<'a> Scene<'a> {
             .start()?;
         follow(&node, &self.ticket, &self.thread, 1)?;
         let client = node.client()?;
-        eventually("all that hold the file", ARRIVES, || {
+        eventually("all that hold the file", KNOWN, || {
             let state = client.get_json(&format!("/api/v1/blobs/{}", self.blob))?;
             let known = state["availability"]["held_by"].as_u64();
             ensure!(known >= Some(holders as u64), "{state}");
