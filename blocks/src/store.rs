@@ -6,7 +6,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::Path,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    task::{Context, Waker},
     time::SystemTime,
 };
 
@@ -85,6 +87,17 @@ struct Inner {
     ledger: Mutex<Ledger>,
     doubts: Doubts,
     denied: RwLock<BTreeSet<BlobId>>,
+}
+
+/// The store's loop of collection keeps the store alive: without this, one that was given up
+/// without [`Blobs::shutdown`] (a panic, a start that failed) would go round forever.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let shutdown = pin!(self.store.shutdown());
+        // The first poll sends the request; nobody waits for the answer.
+        let _ = shutdown.poll(&mut Context::from_waker(Waker::noop()));
+        self.collector.stop();
+    }
 }
 
 impl Blobs {

@@ -1,4 +1,4 @@
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use model::BlobId;
@@ -359,4 +359,23 @@ async fn a_store_can_be_open_once() {
     };
     let second = crate::Blobs::open(&dir.path().join("blobs"), options).await;
     assert!(matches!(second, Err(crate::StoreError::Open { .. })));
+}
+
+#[tokio::test]
+async fn a_store_that_is_given_up_without_a_word_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).await);
+    let again = || crate::BlobsOptions {
+        quota: crate::Quota::new(dir.path(), u64::MAX, 0),
+        denied: Default::default(),
+        cache_max_bytes: 0,
+        pieces_min_bytes: crate::DEFAULT_PIECES_MIN_BYTES,
+    };
+    let opened = tokio::time::timeout(Duration::from_secs(60), async {
+        let path = dir.path().join("blobs");
+        while crate::Blobs::open(&path, again()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    opened.await.expect("its files are let go");
 }
