@@ -1,0 +1,1 @@
+//! Where headers and blocks come from.
