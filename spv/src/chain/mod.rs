@@ -1,1 +1,19 @@
 //! Headers of one chain.
+
+mod change;
+mod copy;
+mod error;
+#[cfg(not(target_arch = "wasm32"))]
+mod file;
+mod header_chain;
+#[cfg(not(target_arch = "wasm32"))]
+mod store;
+
+pub use change::{Change, Tip};
+pub use copy::{CopyError, CopyForm, Imported, export};
+pub use error::{ChainError, HeaderFault};
+#[cfg(not(target_arch = "wasm32"))]
+pub use file::{HeaderFile, HeaderFileError};
+pub use header_chain::HeaderChain;
+#[cfg(not(target_arch = "wasm32"))]
+pub use store::{ChainStore, StoreError};
