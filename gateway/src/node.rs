@@ -6,6 +6,7 @@
 //! that returned `Ok` is on disk.
 
 mod mirrors;
+mod payments;
 mod torrents;
 
 use std::{fs::File, ops::Range, sync::Arc};
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use mirrors::Mirrors;
+pub use payments::Payments;
 pub use torrents::{TorrentFile, Torrents};
 
 /// A future that a [`Node`] method returns.
@@ -91,7 +93,7 @@ pub struct EventBatch {
 ///
 /// Deadlines: a read of something not held may look for it at peers, but answers within
 /// ten seconds, with [`NodeError::NotHeld`] and the ways on when nobody had it.
-pub trait Node: Torrents + Mirrors {
+pub trait Node: Torrents + Mirrors + Payments {
     /// `GET /api/v1/status`. A stranger gets it without peers and addresses.
     fn status(&self, viewer: Viewer) -> Reply<'_, data::Status>;
 

@@ -43,6 +43,9 @@ pub(super) struct CreateArgs {
     /// Never announced: its id is the key to it. Nothing is encrypted
     #[arg(long)]
     unlisted: bool,
+    /// What posting costs strangers, in sats, paid to your payment key
+    #[arg(long, value_name = "SATS")]
+    price_sats: Option<u64>,
     /// Schema text; without it the built-in forum
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
@@ -95,6 +98,7 @@ async fn create(client: &Client, args: CreateArgs) -> Result<Outcome, CommandErr
         lang: args.lang,
         policy: args.policy.into(),
         unlisted: args.unlisted,
+        price_sats: args.price_sats,
         schema,
     };
     let made: SpaceCreated = client

@@ -39,6 +39,7 @@ fn board_data(
         unlisted: board.unlisted || core.is_unlisted(&board.space),
         can_admin: viewer.is_owner() && board.owner == core.identity,
         mirrors: presence::count(core, board.space),
+        price_sats: board.price_sats.and_then(|sats| u64::try_from(sats).ok()),
     })
 }
 
@@ -93,7 +94,7 @@ fn sort(sort: data::Sort) -> forum::Sort {
     match sort {
         data::Sort::Hot => forum::Sort::Hot,
         data::Sort::New => forum::Sort::New,
-        data::Sort::Top => forum::Sort::Top,
+        data::Sort::Top | data::Sort::Sats => forum::Sort::Top,
     }
 }
 
@@ -153,6 +154,7 @@ pub async fn threads(
                 nsfw: thread.nsfw,
                 pinned: thread.pinned,
                 locked: thread.locked,
+                paid: None,
             });
         }
         Ok::<_, DatabaseError>(data::Page {

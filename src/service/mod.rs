@@ -9,6 +9,7 @@ pub mod car;
 mod events;
 pub mod ipfs;
 mod mirroring;
+mod payments;
 mod people;
 pub mod pinning;
 mod provenance;

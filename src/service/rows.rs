@@ -146,6 +146,7 @@ pub fn board(new: &NewSpace) -> Row {
         .text("lang", &new.lang)
         .list("homes", Vec::new())
         .text("policy", Policy::as_str(new.policy))
+        .int_if("price_sats", new.price_sats)
         .build()
 }
 

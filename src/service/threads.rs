@@ -92,6 +92,8 @@ pub(super) fn post_data(
         locked: post.locked,
         pinned: post.pinned,
         erased: post.erased || post.withheld,
+        paid: None,
+        unpaid_price: None,
     })
 }
 

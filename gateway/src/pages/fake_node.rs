@@ -68,6 +68,8 @@ pub(super) fn post(id: u8, level: u32) -> data::Post {
         pinned: false,
         erased: false,
         mine: true,
+        paid: None,
+        unpaid_price: None,
     }
 }
 
@@ -87,6 +89,7 @@ fn board() -> data::Board {
         unlisted: false,
         can_admin: true,
         mirrors: 0,
+        price_sats: None,
     }
 }
 
@@ -110,6 +113,7 @@ fn summary() -> data::ThreadSummary {
         nsfw: false,
         pinned: false,
         locked: false,
+        paid: None,
     }
 }
 

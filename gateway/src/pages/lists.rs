@@ -39,6 +39,7 @@ impl ListQuery {
         match self.sort.as_str() {
             "new" => Sort::New,
             "top" => Sort::Top,
+            "sats" => Sort::Sats,
             _ => Sort::Hot,
         }
     }

@@ -26,6 +26,8 @@ mod votes;
 #[cfg(test)]
 mod fake_node;
 #[cfg(test)]
+mod fake_payments;
+#[cfg(test)]
 mod fake_swarm;
 #[cfg(test)]
 mod swarm_tests;

@@ -92,6 +92,7 @@ pub(super) async fn create_board(visit: Visit, multipart: Multipart) -> Result<R
         lang: posted.filled("lang").unwrap_or_default(),
         policy: policy(posted.text("policy"))?,
         unlisted: posted.has("unlisted"),
+        price_sats: None,
         schema: None,
     };
     let created = visit.node().create_space(board).await?;

@@ -52,7 +52,7 @@ impl Fake {
         Ok(found)
     }
 
-    fn note<T: Send + 'static>(&self, what: String, answer: T) -> Reply<'_, T> {
+    pub fn note<T: Send + 'static>(&self, what: String, answer: T) -> Reply<'_, T> {
         self.swarm.asked.lock().unwrap().push(what);
         self.written(answer)
     }

@@ -4,6 +4,7 @@
 //! milliseconds, sizes are bytes. Nothing here is derived from unverified content.
 
 mod mirrors;
+mod payments;
 mod torrents;
 mod traffic;
 
@@ -11,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use mirrors::{AuditRow, Mirror, MirrorQuota, MirrorRule, MirrorStatus, MissingBlob, PinAsked};
+pub use payments::{
+    Batch, BatchOutput, ChainStatus, ChainTip, LeftOut, Paid, PaidVote, PayChoice, PayTo,
+    PaymentBinding, PaymentChanged, PaymentKey, PaymentState, ProofReport, Received,
+    UnknownRecipient,
+};
 pub use torrents::{
     Claim, Publicity, Share, ShareKind, ShareState, Torrent, TorrentName, UnknownPublicity,
 };
@@ -31,7 +37,7 @@ pub enum Verdict {
 }
 
 /// An identity as shown beside what it wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// Identity CID.
     pub identity: String,
@@ -82,6 +88,9 @@ pub struct Board {
     /// Nodes that say they mirror it, this one included.
     #[serde(default)]
     pub mirrors: u32,
+    /// What posting costs strangers, paid to the owner.
+    #[serde(default)]
+    pub price_sats: Option<u64>,
 }
 
 /// How much of an item this node and others hold.
@@ -186,6 +195,12 @@ pub struct Post {
     pub erased: bool,
     /// Written by the signed-in person's identity.
     pub mine: bool,
+    /// What proved payments say of it; none where no vote on it is paid.
+    #[serde(default)]
+    pub paid: Option<Paid>,
+    /// Folded away: its board asks strangers for so many sats, and none are proved.
+    #[serde(default)]
+    pub unpaid_price: Option<u64>,
 }
 
 /// One line of a board or of the front page.
@@ -221,6 +236,9 @@ pub struct ThreadSummary {
     pub pinned: bool,
     /// Closed to replies.
     pub locked: bool,
+    /// What proved payments say of all its posts; none where no vote in it is paid.
+    #[serde(default)]
+    pub paid: Option<Paid>,
 }
 
 /// Order of a list of threads.
@@ -234,6 +252,8 @@ pub enum Sort {
     New,
     /// Highest score first.
     Top,
+    /// Most proved sats first, then as `top`.
+    Sats,
 }
 
 /// Part of a long list, and where the next part starts.

@@ -42,6 +42,7 @@ pub fn board(title: &str) -> Board {
         unlisted: false,
         can_admin: true,
         mirrors: 0,
+        price_sats: None,
     }
 }
 
@@ -105,6 +106,8 @@ pub fn post(id: &str, level: u32, who: &str, body: &str) -> Post {
         pinned: false,
         erased: false,
         mine: false,
+        paid: None,
+        unpaid_price: None,
     }
 }
 
@@ -211,6 +214,7 @@ pub fn summary(id: &str, title: &str) -> ThreadSummary {
         nsfw: false,
         pinned: false,
         locked: false,
+        paid: None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::text::{host_of, is_safe_link, query_value, visible};
 
 impl Sort {
     /// All orders, as the tabs show them.
-    pub const ALL: [Self; 3] = [Self::Hot, Self::New, Self::Top];
+    pub const ALL: [Self; 4] = [Self::Hot, Self::New, Self::Top, Self::Sats];
 
     /// Word in addresses.
     #[must_use]
@@ -14,6 +14,7 @@ impl Sort {
             Self::Hot => "hot",
             Self::New => "new",
             Self::Top => "top",
+            Self::Sats => "sats",
         }
     }
 
@@ -24,6 +25,7 @@ impl Sort {
             Self::Hot => "Hot",
             Self::New => "New",
             Self::Top => "Top",
+            Self::Sats => "Sats",
         }
     }
 }

@@ -51,6 +51,9 @@ pub struct NewSpace {
     /// Never announced; the id is the capability.
     #[serde(default)]
     pub unlisted: bool,
+    /// What posting costs strangers, paid to the owner's payment key. A view, never validity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_sats: Option<u64>,
     /// Schema text; none: the built-in forum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,

@@ -2,10 +2,12 @@
 //!
 //! Ids are CIDv1 text in JSON; sizes are bytes, times milliseconds.
 
+mod base64;
 mod blobs;
 mod boards;
 mod car;
 mod mirrors;
+mod payments;
 mod people;
 mod pins;
 mod retrieve;
@@ -24,6 +26,10 @@ pub use blobs::{
 pub use boards::{JoinRequest, Joined, JoinedKind, NewSpace, Policy, SpaceCreated};
 pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
 pub use mirrors::{AuditRequest, MirrorAnswer, MirrorPin, MirrorUnpin};
+pub use payments::{
+    BatchInput, BatchRequest, NewPaymentKey, PayRequest, PaymentsQuery, ProofBytes, ProofRequest,
+    TransactionRequest,
+};
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};
 pub use retrieve::{

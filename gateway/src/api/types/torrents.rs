@@ -59,22 +59,7 @@ pub enum TorrentSource {
     Magnet(String),
     /// The bytes of a `.torrent` file (BEP 3), in base64.
     #[schema(value_type = String, format = Byte)]
-    File(#[serde(with = "base64")] Vec<u8>),
-}
-
-mod base64 {
-    use data_encoding::BASE64;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&BASE64.encode(bytes))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let bytes = BASE64.decode(text.as_bytes());
-        bytes.map_err(|_| D::Error::custom("expected base64 with padding (RFC 4648 §4)"))
-    }
+    File(#[serde(with = "super::base64")] Vec<u8>),
 }
 
 /// Progress of a download from a swarm.
