@@ -16,6 +16,7 @@ pub mod forum;
 mod gate;
 mod incoming;
 mod judge;
+mod lookup;
 mod options;
 mod overlay;
 mod reader;

@@ -40,7 +40,7 @@ pub(crate) fn key_value(value: &Ipld) -> Vec<u8> {
     serde_ipld_dagcbor::to_vec(value).expect("values of rows all have a CBOR form")
 }
 
-fn key_of(table: &Table, record: &Record, row: &Row) -> Option<Vec<u8>> {
+pub(crate) fn key_of(table: &Table, record: &Record, row: &Row) -> Option<Vec<u8>> {
     let key = table.key.as_ref()?;
     let values: Vec<Vec<u8>> = key
         .iter()

@@ -232,3 +232,23 @@ fn a_profile_names_follows_and_devices() {
     assert_eq!(read.profile(&other.identity).unwrap().unwrap().name, None);
     assert!(NOW < world.now_ms);
 }
+
+#[test]
+fn rows_are_found_by_table_and_a_vote_leads_to_the_one_that_counts() {
+    let (mut world, owner, other, space) = scene();
+    let root = world.thread(&owner, space, "x");
+    let first = world.vote(&other, space, root, root, 1);
+    let elsewhere = world.vote(&owner, space, root, root, 1);
+    let second = world.vote(&other, space, root, root, -1);
+    let read = world.node.read().unwrap();
+    assert_eq!(
+        read.rows_anywhere("vote", 9).unwrap(),
+        [second, elsewhere, first]
+    );
+    assert_eq!(read.rows_anywhere("vote", 1).unwrap(), [second]);
+    assert!(read.rows_anywhere("payment", 9).unwrap().is_empty());
+    assert_eq!(read.current(&first).unwrap(), Some(second));
+    assert_eq!(read.current(&second).unwrap(), Some(second));
+    assert_eq!(read.current(&elsewhere).unwrap(), Some(elsewhere));
+    assert_eq!(read.current(&root).unwrap(), None);
+}

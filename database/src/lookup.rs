@@ -1,0 +1,66 @@
+//! Rows found by their table, and by the key of another row.
+
+use std::ops::ControlFlow;
+
+use model::EntryId;
+
+use crate::{
+    DatabaseError, Reader,
+    record::{Record, Shown, decode},
+    rows::{key_of, winner},
+    store::Tree,
+    txn::scan_with,
+};
+
+impl Reader<'_> {
+    /// The rows of a table that count, in every space: of many, the `limit` that came here last,
+    /// the newest first. Looks at every entry held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn rows_anywhere(&self, table: &str, limit: usize) -> Result<Vec<EntryId>, DatabaseError> {
+        let mut found = Vec::new();
+        let mut damaged = None;
+        scan_with(
+            &*self.view,
+            Tree::Records,
+            &[],
+            None,
+            true,
+            &mut |_, value| {
+                match decode::<Record>("record", value) {
+                    Ok(record) if record.shown == Shown::Counted && *record.table == *table => {
+                        found.push(record.id);
+                    }
+                    Ok(_) => {}
+                    Err(error) => damaged = Some(error),
+                }
+                if damaged.is_some() || found.len() >= limit {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        damaged.map_or(Ok(found), Err)
+    }
+
+    /// The row that counts among those with the key of this one: itself, unless another took its
+    /// place. None where its table has no key, or its content isn't held.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn current(&self, id: &EntryId) -> Result<Option<EntryId>, DatabaseError> {
+        let Some((num, record)) = self.record_of(id)? else {
+            return Ok(None);
+        };
+        let (Some(info), Some(row)) = (self.space(&record.space)?, self.row_by_num(num)?) else {
+            return Ok(None);
+        };
+        let table = info.schema.table(&record.table);
+        let Some(prefix) = table.and_then(|table| key_of(table, &record, &row)) else {
+            return Ok(None);
+        };
+        let counts = winner(&*self.view, &prefix)?;
+        counts.map(|num| Ok(self.record(num)?.id)).transpose()
+    }
+}
