@@ -6,6 +6,7 @@
 mod age;
 mod layers;
 mod mirror;
+mod payments;
 mod size;
 mod text;
 mod torrent;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use age::{AgeError, parse_age};
 pub use layers::{ConfigError, Flags, UpFlags, data_folder};
 pub use mirror::{Accept, Audit, MirrorRule, PinRequests, Traffic};
+pub use payments::{Chain, Payments};
 pub use size::{SizeError, parse_size};
 pub use torrent::Torrent;
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub pin_requests: PinRequests,
     /// Challenges to mirrors.
     pub audit: Audit,
+    /// Paid votes.
+    pub payments: Payments,
 }
 
 /// Backend of the entry store.
@@ -253,6 +257,7 @@ impl Default for Config {
             mirror: Vec::new(),
             pin_requests: PinRequests::default(),
             audit: Audit::default(),
+            payments: Payments::default(),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
         audit::Audits,
         request::{Asked, PinRequests},
     },
+    payments::Payments,
     pins::Pins,
     throttle::Throttle,
     torrents::Torrents,
@@ -88,6 +89,8 @@ pub struct Core {
     pub pin_requests: PinRequests,
     /// Something was promised, or asked of a mirror.
     pub pin_requests_changed: Notify,
+    /// Paid votes.
+    pub payments: Payments,
     /// URL of the web server.
     pub url: String,
     /// This node's identity.

@@ -17,6 +17,7 @@ pub mod mirror;
 #[cfg(test)]
 mod mutation;
 pub mod node;
+pub mod payments;
 pub mod pins;
 pub mod port;
 pub mod publicity;

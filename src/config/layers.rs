@@ -33,7 +33,7 @@ enum Form {
 }
 
 /// Every value that the environment can set; `http.listen` is `DATT_HTTP_LISTEN`.
-const SETTINGS: [(&str, Form); 60] = [
+const SETTINGS: [(&str, Form); 65] = [
     ("store", Form::Text),
     ("offline", Form::Switch),
     ("peers", Form::List),
@@ -94,6 +94,11 @@ const SETTINGS: [(&str, Form); 60] = [
     ("pin_requests.item_bytes", Form::Text),
     ("audit.every_s", Form::Number),
     ("audit.deadline_ms", Form::Number),
+    ("payments.network", Form::Text),
+    ("payments.peers", Form::List),
+    ("payments.settled_confirmations", Form::Number),
+    ("payments.publish_confirmations", Form::Number),
+    ("payments.block_bytes_per_day", Form::Text),
 ];
 
 /// What the command line may set. Flags of the data folder hold for every command, the others
@@ -316,6 +321,12 @@ impl Config {
             return refuse(
                 "torrent.tcp",
                 "leave one of tcp and utp on, or switch torrent.enabled off",
+            );
+        }
+        if self.payments.settled_confirmations == 0 || self.payments.publish_confirmations == 0 {
+            return refuse(
+                "payments",
+                "settled_confirmations and publish_confirmations are at least 1",
             );
         }
         if self.media.children == 0 || self.media.timeout_s == 0 {
