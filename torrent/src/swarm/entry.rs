@@ -99,6 +99,12 @@ impl Entry {
         live.as_ref().map_or(0, |live| live.content.read_bytes())
     }
 
+    /// Which content is in; another after it left and came back.
+    #[cfg(test)]
+    pub(super) fn owner(&self) -> Option<u64> {
+        self.live().as_ref().map(|live| live.content.owner())
+    }
+
     fn live(&self) -> MutexGuard<'_, Option<Live>> {
         lock(&self.live)
     }

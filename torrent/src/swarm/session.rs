@@ -367,20 +367,18 @@ impl Shared {
 
     /// Has all seeds leave, to come back under other caps.
     fn renew(self: &Arc<Self>) {
-        let now_ms = self.now_ms();
-        let mut state = self.lock();
-        let live: Vec<_> = state
-            .seeds
-            .values()
-            .filter(|entry| entry.is_live())
-            .cloned()
-            .collect();
+        let mut live: Vec<_> = self.lock().seeds.values().cloned().collect();
+        live.retain(|entry| entry.is_live());
         for entry in live {
-            state.rotation.is_out(entry.infohash, now_ms);
-            self.part_with(entry);
+            let shared = Arc::clone(self);
+            self.tasks.spawn(async move {
+                shared.leave(&entry).await;
+                // Only now: who was told before that it is out might find it still in.
+                let now_ms = shared.now_ms();
+                shared.lock().rotation.is_out(entry.infohash, now_ms);
+                shared.look.notify_one();
+            });
         }
-        drop(state);
-        self.look.notify_one();
     }
 
     /// Puts a torrent out while nobody waits.

@@ -56,10 +56,15 @@ async fn caps_hold_from_the_start_and_can_be_lifted() {
 async fn each_torrent_has_a_cap() {
     let seeder = node().await;
     let torrent = seeder.seed("a", &noise(31, 40 << 20));
-    seeder.is_live(torrent.info.infohash()).await;
+    let infohash = torrent.info.infohash();
+    seeder.is_live(infohash).await;
+    let owner = || seeder.swarm.entry(infohash).unwrap().owner();
+    let before = owner();
     seeder.swarm.set_torrent_limits(only(Some(CAP), None));
-    until("it left", || seeder.swarm.totals().live_torrents == 0).await;
-    seeder.is_live(torrent.info.infohash()).await;
+    until("it left and came back", || {
+        owner().is_some_and(|owner| Some(owner) != before)
+    })
+    .await;
     let leecher = node().await;
     let options = DownloadOptions {
         peers: vec![seeder.addr()],
