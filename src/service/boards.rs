@@ -155,6 +155,7 @@ pub async fn threads(
                 pinned: thread.pinned,
                 locked: thread.locked,
                 paid: None,
+                unpaid_price: None,
             });
         }
         Ok::<_, DatabaseError>(data::Page {

@@ -114,6 +114,7 @@ fn summary() -> data::ThreadSummary {
         pinned: false,
         locked: false,
         paid: None,
+        unpaid_price: None,
     }
 }
 

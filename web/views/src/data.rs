@@ -239,6 +239,9 @@ pub struct ThreadSummary {
     /// What proved payments say of all its posts; none where no vote in it is paid.
     #[serde(default)]
     pub paid: Option<Paid>,
+    /// Folded away: its board asks strangers for so many sats, and none are proved.
+    #[serde(default)]
+    pub unpaid_price: Option<u64>,
 }
 
 /// Order of a list of threads.

@@ -215,6 +215,7 @@ pub fn summary(id: &str, title: &str) -> ThreadSummary {
         pinned: false,
         locked: false,
         paid: None,
+        unpaid_price: None,
     }
 }
 
