@@ -4,6 +4,8 @@
 pub mod chain;
 pub mod network;
 pub mod proof;
+#[cfg(all(feature = "nakamoto", any(test, feature = "regtest")))]
+pub mod regtest;
 #[cfg(feature = "nakamoto")]
 pub mod source;
 
