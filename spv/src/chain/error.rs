@@ -77,19 +77,19 @@ pub enum HeaderFault {
         /// The block that everybody's chain has there.
         expected: BlockHash,
     },
-    /// A branch that leaves the chain below a checkpoint that was passed.
-    #[error("it leaves the chain at height {fork}, below the checkpoint at {checkpoint}")]
+    /// Another block than the known ones below a checkpoint that was passed.
+    #[error("it stands at height {height}, below the checkpoint at {checkpoint}")]
     BelowCheckpoint {
-        /// Height of the last common block.
-        fork: u32,
-        /// Height of the checkpoint.
+        /// Its height.
+        height: u32,
+        /// Height of the last checkpoint on the chain.
         checkpoint: u32,
     },
-    /// A branch that leaves the chain too far below its end.
-    #[error("it leaves the chain at height {fork}, too far below its end at {tip}")]
+    /// A branch too far below the end of the chain.
+    #[error("it stands at height {height}, too far below the end of the chain at {tip}")]
     TooDeep {
-        /// Height of the last common block.
-        fork: u32,
+        /// Its height.
+        height: u32,
         /// Height of the end.
         tip: u32,
     },

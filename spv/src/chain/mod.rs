@@ -1,11 +1,21 @@
 //! Headers of one chain.
 
+mod accept;
+mod active;
 mod change;
+mod checkpoints;
 mod copy;
+mod edge;
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod header_chain;
+mod index;
+mod record;
+#[cfg(not(target_arch = "wasm32"))]
+mod replay;
+mod rules;
+mod side;
 #[cfg(not(target_arch = "wasm32"))]
 mod store;
 

@@ -8,17 +8,22 @@ use thiserror::Error;
 use super::{ChainError, Change, HeaderChain, HeaderFile, HeaderFileError};
 use crate::Network;
 
+/// Headers of dropped branches that a file may always have, however short the chain.
+const MIN_STALE: u64 = 2016;
+
 /// A chain and the file that holds it.
 #[derive(Debug)]
 pub struct ChainStore {
     chain: HeaderChain,
     file: HeaderFile,
+    /// A write failed: the file has less than the chain, and the next write is of all.
+    is_behind: bool,
 }
 
 /// Headers were not taken.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// One of them was refused; those before it are kept.
+    /// One of them was refused; those before it are kept and written.
     #[error(transparent)]
     Refused(#[from] ChainError),
     /// They are in memory but not on disk; the next headers try to write all again.
@@ -38,8 +43,16 @@ impl ChainStore {
     /// # Errors
     /// [`HeaderFileError`].
     pub fn open(path: &Path, network: Network) -> Result<Self, HeaderFileError> {
-        let (file, chain) = HeaderFile::open(path, network)?;
-        Ok(Self { chain, file })
+        Self::open_onto(path, HeaderChain::new(network))
+    }
+
+    pub(super) fn open_onto(path: &Path, chain: HeaderChain) -> Result<Self, HeaderFileError> {
+        let (file, chain) = HeaderFile::open_onto(path, chain)?;
+        Ok(Self {
+            chain,
+            file,
+            is_behind: false,
+        })
     }
 
     /// The chain, to read.
@@ -52,18 +65,38 @@ impl ChainStore {
         &self.file
     }
 
-    /// Checks headers, keeps them and writes them; when it returns they are on disk.
+    /// Judges headers, keeps them and writes them; when it returns they are on disk.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn accept(&mut self, headers: &[Header], now_s: u32) -> Result<Change, StoreError> {
-        let change = self.chain.accept(headers, now_s)?;
-        match self.file.append(headers) {
-            Ok(()) => Ok(change),
-            Err(source) => Err(StoreError::Unwritten {
-                change: Box::new(change),
+        let mut kept = Vec::new();
+        let taken = self.chain.take(headers, now_s, &mut kept);
+        let written = self.write(&kept);
+        self.is_behind = written.is_err();
+        match (taken, written) {
+            (taken, Ok(())) => Ok(taken?),
+            (taken, Err(source)) => Err(StoreError::Unwritten {
+                change: taken.map_or_else(|refused| refused.kept, Box::new),
                 source,
             }),
         }
+    }
+
+    fn write(&mut self, kept: &[Header]) -> Result<(), HeaderFileError> {
+        if !self.is_behind && !self.is_stale(kept.len()) {
+            return self.file.append(kept);
+        }
+        self.chain.prune();
+        let network = self.chain.network();
+        self.file.rewrite(network, self.chain.all())
+    }
+
+    /// Whether headers of branches that were dropped would outweigh the chain in the file.
+    fn is_stale(&self, added: usize) -> bool {
+        let height = u64::from(self.chain.tip().height);
+        let held = height + self.chain.side_headers() as u64;
+        let records = self.file.records() + added as u64;
+        records.saturating_sub(held) > height.max(MIN_STALE)
     }
 }

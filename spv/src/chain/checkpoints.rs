@@ -1,0 +1,97 @@
+//! Blocks of Bitcoin that everybody's chain has.
+//!
+//! Below a checkpoint the chain is fixed: a forgery of Bitcoin's first years would cost next to
+//! nothing today, one of the years since costs what they cost. Those up to 295000 are Bitcoin
+//! Core's, the later ones those of btcd; the last is one of bitcoinj's.
+
+/// Height and hash, ascending.
+pub(super) const BITCOIN: &[(u32, &str)] = &[
+    (
+        11111,
+        "0000000069e244f73d78e8fd29ba2fd2ed618bd6fa2ee92559f542fdb26e7c1d",
+    ),
+    (
+        33333,
+        "000000002dd5588a74784eaa7ab0507a18ad16a236e7b1ce69f00d7ddfb5d0a6",
+    ),
+    (
+        74000,
+        "0000000000573993a3c9e41ce34471c079dcf5f52a0e824a81e7f953b8661a20",
+    ),
+    (
+        105000,
+        "00000000000291ce28027faea320c8d2b054b2e0fe44a773f3eefb151d6bdc97",
+    ),
+    (
+        134444,
+        "00000000000005b12ffd4cd315cd34ffd4a594f430ac814c91184a0d42d2b0fe",
+    ),
+    (
+        168000,
+        "000000000000099e61ea72015e79632f216fe6cb33d7899acb35b75c8303b763",
+    ),
+    (
+        193000,
+        "000000000000059f452a5f7340de6682a977387c17010ff6e6c3bd83ca8b1317",
+    ),
+    (
+        210000,
+        "000000000000048b95347e83192f69cf0366076336c639f9b7228e9ba171342e",
+    ),
+    (
+        216116,
+        "00000000000001b4f4b433e81ee46494af945cf96014816a4e2370f11b23df4e",
+    ),
+    (
+        225430,
+        "00000000000001c108384350f74090433e7fcf79a606b8e797f065b130575932",
+    ),
+    (
+        250000,
+        "000000000000003887df1f29024b06fc2200b55f8af8f35453d7be294df2d214",
+    ),
+    (
+        279000,
+        "0000000000000001ae8c72a0b0c301f67e3afca10e819efa9041e458e9bd7e40",
+    ),
+    (
+        295000,
+        "00000000000000004d9b4ef50f0f9d686fd69db2e03af35a100370c64632a983",
+    ),
+    (
+        300255,
+        "0000000000000000162804527c6e9b9f0563a280525f9d08c12041def0a0f3b2",
+    ),
+    (
+        319400,
+        "000000000000000021c6052e9becade189495d1c539aa37c58917305fd15f13b",
+    ),
+    (
+        343185,
+        "0000000000000000072b8bf361d01a6ba7d445dd024203fafc78768ed4368554",
+    ),
+    (
+        352940,
+        "000000000000000010755df42dba556bb72be6a32f3ce0b6941ce4430152c9ff",
+    ),
+    (
+        382320,
+        "00000000000000000a8dc6ed5b133d0eb2fd6af56203e4159789b092defd8ab2",
+    ),
+    (
+        460000,
+        "000000000000000000ef751bbce8e744ad303c47ece06c8d863e4d417efc258c",
+    ),
+    (
+        490000,
+        "000000000000000000de069137b17b8d5a3dfbd5b145b2dcfb203f15d0c4de90",
+    ),
+    (
+        810000,
+        "000000000000000000028028ca82b6aa81ce789e4eb9e0321b74c3cbaf405dd1",
+    ),
+    (
+        878976,
+        "00000000000000000002819359a9af460f342404bec23e7478512a619584083b",
+    ),
+];
