@@ -90,7 +90,7 @@ fn pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; NODE_BYTES] {
 ///
 /// version 4, inputs 1, outpoint 36, script 1 + s, sequence 4, outputs 1, sats 8, script 1 + p, lock
 /// time 4: so s + p = 4.
-fn is_transaction(bytes: &[u8; NODE_BYTES]) -> bool {
+pub(super) fn is_transaction(bytes: &[u8; NODE_BYTES]) -> bool {
     const INPUTS: usize = 4;
     const INPUT_SCRIPT: usize = INPUTS + 1 + 36;
     const SCRIPTS_BYTES: usize = 4;

@@ -1,6 +1,8 @@
 //! The judgement of a proof, in two steps: what needs no chain, once; and the rest, as often as the
 //! chain changes.
 
+use std::collections::BTreeMap;
+
 use bitcoin::{
     BlockHash, OutPoint, ScriptBuf, Transaction, TxMerkleNode, Txid,
     consensus::{deserialize, serialize},
@@ -185,4 +187,15 @@ impl Checked {
             confirmations: above.saturating_add(1),
         })
     }
+}
+
+/// What payments add up to, in sats: each vote once for each output, by the greatest amount that was
+/// proved. A tree may hold a vote twice, and a transaction may be mined again in another block.
+pub fn counted_sats<'a>(payments: impl IntoIterator<Item = &'a Checked>) -> u64 {
+    let mut counted: BTreeMap<_, u64> = BTreeMap::new();
+    for payment in payments {
+        let once = counted.entry((payment.vote, payment.outpoint)).or_default();
+        *once = payment.sats.max(*once);
+    }
+    counted.into_values().fold(0, u64::saturating_add)
 }

@@ -3,7 +3,7 @@
 use bitcoin::BlockHash;
 use thiserror::Error;
 
-use super::{KeyError, MAX_BRANCH_DEPTH, MAX_PATH_DEPTH, MAX_PROOF_BYTES};
+use super::{KeyError, MAX_BRANCH_DEPTH, MAX_PATH_DEPTH, MAX_PROOF_BYTES, VERSION};
 use crate::Network;
 
 /// Why a proof does not decode, does not hold, or does not stand on a chain.
@@ -28,7 +28,7 @@ pub enum ProofError {
         bytes: usize,
     },
     /// Another version.
-    #[error("the payment proof has version {0}, this program reads version 1")]
+    #[error("the payment proof has version {0}, this program reads version {VERSION}")]
     Version(u8),
     /// A kind of binding that there isn't.
     #[error("the payment proof binds its vote in an unknown way ({0})")]

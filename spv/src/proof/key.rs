@@ -95,3 +95,68 @@ pub fn plain_script(key: &[u8; 32]) -> Result<ScriptBuf, KeyError> {
 fn output_key(internal: XOnlyPublicKey) -> TweakedPublicKey {
     internal.tap_tweak(&CONTEXT, None).0
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bitcoin::{
+        hex::FromHex,
+        key::Keypair,
+        secp256k1::{Message, Parity, SecretKey},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(hex: &str) -> [u8; 32] {
+        FromHex::from_hex(hex).unwrap()
+    }
+
+    #[test]
+    fn a_key_alone_is_paid_as_bip_86_says() {
+        // first receiving key of the test vectors of BIP 86
+        let internal = key("cc8a4bc64d897bddc5fbc2f670f7a8ba0b386779106cf1223c6fc5d7cd6fc115");
+        let script = plain_script(&internal).unwrap();
+        assert_eq!(
+            script.to_hex_string(),
+            "5120a60869f0dbcf1dc659c9cecbaf8050135ea9e8cdc487053f1dc6880949dc684c"
+        );
+    }
+
+    #[test]
+    fn what_is_no_point_is_no_key() {
+        for bytes in [[0; 32], [0xff; 32]] {
+            assert_eq!(parse_key(&bytes), Err(KeyError::NotAKey));
+            assert_eq!(plain_script(&bytes), Err(KeyError::NotAKey));
+        }
+    }
+
+    proptest! {
+        /// Whoever has the secret key spends what was paid for a vote: nobody needs to keep more.
+        #[test]
+        fn the_recipient_can_spend(secret in any::<[u8; 32]>(), vote in any::<[u8; 32]>()) {
+            let secp = Secp256k1::new();
+            prop_assume!(SecretKey::from_slice(&secret).is_ok());
+            let secret = SecretKey::from_slice(&secret).unwrap();
+            let vote = EntryId::from_bytes(vote);
+            let (public, parity) = secret.x_only_public_key(&secp);
+            let even = match parity {
+                Parity::Even => secret,
+                Parity::Odd => secret.negate(),
+            };
+            let tweak = tweak(Network::Regtest, &public.serialize(), &vote).unwrap();
+            let spending = even.add_tweak(&tweak).unwrap();
+            let pair = Keypair::from_secret_key(&secp, &spending);
+            let output = pair.tap_tweak(&secp, None).to_keypair();
+            let message = Message::from_digest([7; 32]);
+            let signature = secp.sign_schnorr_no_aux_rand(&message, &output);
+
+            let script = address_script(Network::Regtest, &public.serialize(), &vote).unwrap();
+            let paid = XOnlyPublicKey::from_slice(&script.as_bytes()[2..]).unwrap();
+            prop_assert!(secp.verify_schnorr(&signature, &message, &paid).is_ok());
+            let address = address(Network::Regtest, &public.serialize(), &vote).unwrap();
+            prop_assert_eq!(address.script_pubkey(), script);
+            prop_assert!(address.to_string().starts_with("bcrt1p"));
+        }
+    }
+}

@@ -10,10 +10,12 @@ mod error;
 mod key;
 mod prover;
 mod tagged;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, BatchError, Recipient};
 pub use branch::branch_of;
-pub use check::{Checked, Confirmed};
+pub use check::{Checked, Confirmed, counted_sats};
 pub use commitment::{BatchPath, SumStep, commitment_script, commitments};
 pub use error::ProofError;
 pub use key::{KeyError, address, address_script, internal_key, parse_key, plain_script, tweak};
