@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::{
     DatabaseError, Reader, Scope,
     record::{Record, id_at_end},
-    rows::{key_prefix, key_value, winner},
-    schema::{AUTHOR, RowError, Schema, Table, find_built_in},
+    rows::{key_prefix_of, winner},
+    schema::{RowError, Schema, Table, find_built_in},
     store::Tree,
     txn::scan,
 };
@@ -172,18 +172,10 @@ impl Reader<'_> {
 
     /// The row that a new one takes the place of.
     fn replaced(&self, draft: &Draft<'_>, table: &Table) -> Result<Option<EntryId>, DatabaseError> {
-        let Some(key) = &table.key else {
+        let Some(prefix) = key_prefix_of(table, &draft.space, &draft.identity, draft.row) else {
             return Ok(None);
         };
-        let values: Vec<Vec<u8>> = key
-            .iter()
-            .map(|column| match draft.row.get(column) {
-                _ if column == AUTHOR => draft.identity.as_bytes().to_vec(),
-                Some(value) => key_value(value),
-                None => Vec::new(),
-            })
-            .collect();
-        match winner(&*self.view, &key_prefix(&draft.space, &table.name, &values))? {
+        match winner(&*self.view, &prefix)? {
             Some(num) => Ok(Some(self.record(num)?.id)),
             None => Ok(None),
         }

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use model::EntryId;
+use model::{EntryId, IdentityId, Row, SpaceId};
 
 use crate::{
     DatabaseError, Reader,
     record::{Record, Shown, decode},
-    rows::{key_of, winner},
+    rows::{key_of, key_prefix_of, winner},
     store::Tree,
     txn::scan_with,
 };
@@ -58,6 +58,31 @@ impl Reader<'_> {
         };
         let table = info.schema.table(&record.table);
         let Some(prefix) = table.and_then(|table| key_of(table, &record, &row)) else {
+            return Ok(None);
+        };
+        let counts = winner(&*self.view, &prefix)?;
+        counts.map(|num| Ok(self.record(num)?.id)).transpose()
+    }
+
+    /// The row of an author that counts under the key that `row` has in a table of a space.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn counting(
+        &self,
+        space: &SpaceId,
+        table: &str,
+        author: &IdentityId,
+        row: &Row,
+    ) -> Result<Option<EntryId>, DatabaseError> {
+        let Some(info) = self.space(space)? else {
+            return Ok(None);
+        };
+        let Some(prefix) = info
+            .schema
+            .table(table)
+            .and_then(|table| key_prefix_of(table, space, author, row))
+        else {
             return Ok(None);
         };
         let counts = winner(&*self.view, &prefix)?;

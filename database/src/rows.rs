@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{DEVICE_TABLE, EntryId, Ipld, Row, SpaceId};
+use model::{DEVICE_TABLE, EntryId, IdentityId, Ipld, Row, SpaceId};
 
 use crate::{
     DatabaseError, EventKind, SpaceInfo,
@@ -41,16 +41,26 @@ pub(crate) fn key_value(value: &Ipld) -> Vec<u8> {
 }
 
 pub(crate) fn key_of(table: &Table, record: &Record, row: &Row) -> Option<Vec<u8>> {
+    key_prefix_of(table, &record.space, &record.identity, row)
+}
+
+/// All rows with the key that this one has, if its table has keys.
+pub(crate) fn key_prefix_of(
+    table: &Table,
+    space: &SpaceId,
+    author: &IdentityId,
+    row: &Row,
+) -> Option<Vec<u8>> {
     let key = table.key.as_ref()?;
     let values: Vec<Vec<u8>> = key
         .iter()
         .map(|column| match row.get(column) {
-            _ if column == AUTHOR => record.identity.as_bytes().to_vec(),
+            _ if column == AUTHOR => author.as_bytes().to_vec(),
             Some(value) => key_value(value),
             None => Vec::new(),
         })
         .collect();
-    Some(key_prefix(&record.space, &table.name, &values))
+    Some(key_prefix(space, &table.name, &values))
 }
 
 /// The row that counts among those with one key.

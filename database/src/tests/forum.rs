@@ -251,4 +251,12 @@ fn rows_are_found_by_table_and_a_vote_leads_to_the_one_that_counts() {
     assert_eq!(read.current(&second).unwrap(), Some(second));
     assert_eq!(read.current(&elsewhere).unwrap(), Some(elsewhere));
     assert_eq!(read.current(&root).unwrap(), None);
+    let counting = |on: &EntryId, of: &Person| {
+        let row = row(&[("on", link(on)), ("dir", Ipld::Integer(0))]);
+        let found = read.counting(&space, "vote", &of.identity, &row);
+        found.unwrap()
+    };
+    assert_eq!(counting(&root, &other), Some(second));
+    assert_eq!(counting(&root, &owner), Some(elsewhere));
+    assert_eq!(counting(&first, &owner), None);
 }
