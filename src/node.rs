@@ -29,6 +29,7 @@ use crate::{
     flow,
     identity::{self, IdentityError, NewIdentity, Words},
     mirror::{self, rules::RuleError},
+    payments,
     port::{self, CertificateError, Counting, ListenError},
     room,
     service::Service,
@@ -236,6 +237,9 @@ impl Node {
             cancel.cancel();
             step("background tasks", tasks.wait()).await;
             upkeep::remember_peers(&core);
+            if let Some(spv) = core.payments.spv() {
+                step("the light client", spv.stop()).await;
+            }
             if let Some(swarm) = core.torrents.swarm() {
                 step("the swarms", swarm.stop()).await;
             }
@@ -298,6 +302,7 @@ impl Background {
             "promises",
             mirror::request::keep::run(Arc::clone(core), cancel()),
         );
+        self.part("payments", payments::run(Arc::clone(core), cancel()));
         self.part("upkeep", upkeep::run(Arc::clone(core), cancel()));
         self.part("throttle", throttle::run(Arc::clone(core), cancel()));
     }

@@ -199,7 +199,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Assembled, StartError> {
         asked: Asked::open(&folder)?,
         pin_requests: PinRequests::open(&folder)?,
         pin_requests_changed: Notify::new(),
-        payments: Payments::open(&folder)?,
+        payments: Payments::open(&config.payments, &folder)?,
         denylist,
         torrents,
         fetcher: Fetcher::new(blobs.clone(), network.endpoint.clone()),

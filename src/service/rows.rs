@@ -188,3 +188,23 @@ pub fn revision(of: EntryId, body: &str) -> Row {
         .text("body", body)
         .build()
 }
+
+/// A proof of a payment on a chain.
+pub fn payment(vote: EntryId, proof: &[u8]) -> Row {
+    RowBuilder::default()
+        .entry("vote", vote)
+        .text("class", "chain")
+        .bytes("proof", proof)
+        .build()
+}
+
+/// A payment key.
+pub fn payment_key(network: &str, key: &[u8], address: Option<&str>, off: bool) -> Row {
+    RowBuilder::default()
+        .text("class", "chain")
+        .text("network", network)
+        .bytes("key", key)
+        .text_if("address", address)
+        .flag("off", off)
+        .build()
+}

@@ -1,0 +1,178 @@
+//! Whether other nodes hold the votes that are to be paid: only what a second, empty reconciliation
+//! of the thread showed counts. The first may have begun before the vote was there. Pure but for
+//! its last function.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use gossip::{Event, Scope};
+use model::{EndpointKey, EntryId};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::core::Core;
+
+/// Threads and peers of which the second reconciliation is waited for.
+const PENDING: usize = 4_096;
+
+/// First reconciliations, with the votes that were there when they ended.
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    first: BTreeMap<(EntryId, EndpointKey), BTreeSet<EntryId>>,
+}
+
+/// What follows from a reconciliation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It says nothing.
+    Nothing,
+    /// Another one will show it.
+    Again,
+    /// The peer holds these votes.
+    Holds(BTreeSet<EntryId>),
+}
+
+impl Holders {
+    /// A thread was reconciled with a peer, to whom `sent` entries went; `votes` of it are offered
+    /// and not yet known to be held by the peer.
+    pub(super) fn synced(
+        &mut self,
+        root: EntryId,
+        peer: EndpointKey,
+        sent: u64,
+        votes: BTreeSet<EntryId>,
+    ) -> Next {
+        if votes.is_empty() {
+            self.first.remove(&(root, peer));
+            return Next::Nothing;
+        }
+        let known = self.first.get(&(root, peer));
+        let held: BTreeSet<EntryId> = match known {
+            Some(known) if sent == 0 => known.intersection(&votes).copied().collect(),
+            _ => BTreeSet::new(),
+        };
+        if held.len() == votes.len() {
+            self.first.remove(&(root, peer));
+            return Next::Holds(held);
+        }
+        if self.first.len() >= PENDING {
+            self.first.pop_first();
+        }
+        let is_first = self.first.insert((root, peer), votes).is_none();
+        match held.is_empty() {
+            false => Next::Holds(held),
+            true if is_first || sent == 0 => Next::Again,
+            true => Next::Nothing,
+        }
+    }
+}
+
+/// Listens to the exchange until the node stops.
+pub(super) async fn follow(core: &Arc<Core>, mut events: Receiver<Event>) {
+    let mut holders = Holders::default();
+    loop {
+        match events.recv().await {
+            Ok(Event::Synced {
+                peer,
+                scope: Scope::Threads { space, roots },
+                sent,
+                ..
+            }) => {
+                for root in roots {
+                    let votes = unheld(core, &root, &peer);
+                    match holders.synced(root, peer, sent, votes) {
+                        Next::Nothing => {}
+                        // The driver only ends when the node stops.
+                        Next::Again => {
+                            let _ = core.gossip.sync_now(Scope::thread(space, root)).await;
+                        }
+                        Next::Holds(votes) => note(core, votes, peer).await,
+                    }
+                }
+            }
+            Ok(Event::PeerUp(_)) => ask_again(core).await,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Offered votes of a thread that a peer isn't known to hold.
+fn unheld(core: &Core, root: &EntryId, peer: &EndpointKey) -> BTreeSet<EntryId> {
+    core.payments.awaited.with(|state| {
+        let offers = state.offers.iter();
+        let unheld = offers.filter(|(_, one)| one.root == *root && !one.holders.contains(peer));
+        unheld.map(|(vote, _)| *vote).collect()
+    })
+}
+
+/// Threads with votes that nobody else is known to hold are reconciled with whoever came.
+async fn ask_again(core: &Core) {
+    let threads: BTreeSet<_> = core.payments.awaited.with(|state| {
+        let offers = state.offers.values();
+        let alone = offers.filter(|offer| offer.holders.is_empty());
+        alone.map(|offer| (offer.space, offer.root)).collect()
+    });
+    for (space, root) in threads {
+        // The driver only ends when the node stops.
+        let _ = core.gossip.sync_now(Scope::thread(space, root)).await;
+    }
+}
+
+async fn note(core: &Arc<Core>, votes: BTreeSet<EntryId>, peer: EndpointKey) {
+    let node = Arc::clone(core);
+    let told = votes.clone();
+    let noted = tokio::task::spawn_blocking(move || {
+        node.payments
+            .awaited
+            .note_holder(&node.folder, &votes, peer)
+    });
+    match noted.await {
+        Ok(Ok(())) => super::run::tell_offers(core, told).await,
+        Ok(Err(error)) => tracing::warn!(%error, "cannot note who holds a vote"),
+        Err(panic) => tracing::error!(%panic, "cannot note who holds a vote"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_is_held_once_a_second_reconciliation_had_nothing_to_send() {
+        let root = EntryId::of(b"root");
+        let peer = EndpointKey::from_bytes([1; 32]);
+        let vote = BTreeSet::from([EntryId::of(b"vote")]);
+        let mut holders = Holders::default();
+        assert_eq!(holders.synced(root, peer, 0, vote.clone()), Next::Again);
+        assert_eq!(holders.synced(root, peer, 1, vote.clone()), Next::Nothing);
+        assert_eq!(
+            holders.synced(root, peer, 0, vote.clone()),
+            Next::Holds(vote.clone())
+        );
+        assert_eq!(
+            holders.synced(root, peer, 0, BTreeSet::new()),
+            Next::Nothing
+        );
+        assert_eq!(holders.synced(root, peer, 1, vote), Next::Again);
+    }
+
+    #[test]
+    fn a_vote_that_came_between_waits_for_the_next_one() {
+        let root = EntryId::of(b"root");
+        let peer = EndpointKey::from_bytes([1; 32]);
+        let (old, new) = (EntryId::of(b"old"), EntryId::of(b"new"));
+        let mut holders = Holders::default();
+        assert_eq!(holders.synced(root, peer, 0, [old].into()), Next::Again);
+        let both = BTreeSet::from([old, new]);
+        assert_eq!(
+            holders.synced(root, peer, 0, both),
+            Next::Holds([old].into())
+        );
+        assert_eq!(
+            holders.synced(root, peer, 0, [new].into()),
+            Next::Holds([new].into())
+        );
+    }
+}

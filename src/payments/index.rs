@@ -1,0 +1,337 @@
+//! Which votes have proofs, and how they stand: pure. Rebuilt from rows at every start, and judged
+//! anew whenever the chain moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::OutPoint;
+use model::EntryId;
+use spv::proof::{Checked, Headers, ProofError};
+
+use super::{
+    facts::{KeyState, VoteFacts},
+    proof::{Standing, View, Worth},
+    sums::VoteSum,
+};
+
+/// Proofs of one vote. Beyond them the least worth goes, of equals the newest.
+pub const PROOFS_OF_A_VOTE: usize = 64;
+/// Proofs of all votes together.
+pub const PROOFS: usize = 100_000;
+
+/// A proof as a row published it.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// Vote that the row is about.
+    pub vote: EntryId,
+    /// Row with the recipient's key; none where the proof didn't decode.
+    pub key_row: Option<EntryId>,
+    /// How it stands.
+    pub standing: Standing,
+    /// When the row came here, Unix milliseconds.
+    pub arrived_ms: u64,
+}
+
+/// A row to be taken in.
+#[derive(Clone, Debug)]
+pub struct NewProof {
+    /// The row.
+    pub row: EntryId,
+    /// Vote that it is about.
+    pub vote: EntryId,
+    /// What rows say of the vote.
+    pub facts: VoteFacts,
+    /// What its proof says, without a chain.
+    pub checked: Result<Checked, ProofError>,
+    /// What is known of the row that the proof cites.
+    pub key: KeyState,
+    /// When the row came here, Unix milliseconds.
+    pub arrived_ms: u64,
+}
+
+/// A vote with proofs.
+#[derive(Clone, Debug)]
+pub(super) struct Vote {
+    pub(super) facts: VoteFacts,
+    pub(super) proofs: BTreeSet<EntryId>,
+    /// What was told of it last.
+    told: Option<VoteSum>,
+}
+
+/// All proofs.
+#[derive(Debug, Default)]
+pub struct Index {
+    proofs: BTreeMap<EntryId, Proof>,
+    votes: BTreeMap<EntryId, Vote>,
+    by_post: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    by_root: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    by_key: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    /// Taken in, not judged by the chain yet.
+    fresh: BTreeSet<EntryId>,
+    /// Votes that may stand otherwise than was told.
+    touched: BTreeSet<EntryId>,
+    /// Changes with everything that sums depend on.
+    generation: u64,
+}
+
+impl Index {
+    /// Takes a proof in, or anew. It counts once [`Index::judge_fresh`] was called.
+    pub fn insert(&mut self, new: NewProof) {
+        let was_confirmed = self.was_confirmed(&new.row);
+        self.remove(&new.row);
+        let key_row = new.checked.as_ref().ok().map(|checked| checked.key_row);
+        let mut standing = Standing::new(new.vote, &new.facts, new.checked, &new.key);
+        if let Standing::Sound(sound) = &mut standing {
+            sound.was_confirmed = was_confirmed;
+        }
+        let (post, root) = (new.facts.post, new.facts.root);
+        let vote = self.votes.entry(new.vote).or_insert_with(|| Vote {
+            facts: new.facts.clone(),
+            proofs: BTreeSet::new(),
+            told: None,
+        });
+        vote.facts = new.facts;
+        vote.proofs.insert(new.row);
+        self.by_post.entry(post).or_default().insert(new.vote);
+        self.by_root.entry(root).or_default().insert(new.vote);
+        if let Some(key_row) = key_row {
+            self.by_key.entry(key_row).or_default().insert(new.row);
+        }
+        let proof = Proof {
+            vote: new.vote,
+            key_row,
+            standing,
+            arrived_ms: new.arrived_ms,
+        };
+        self.proofs.insert(new.row, proof);
+        self.fresh.insert(new.row);
+        self.touch(new.vote);
+    }
+
+    fn was_confirmed(&self, row: &EntryId) -> bool {
+        self.proofs
+            .get(row)
+            .is_some_and(|proof| match &proof.standing {
+                Standing::Sound(sound) => sound.was_confirmed,
+                Standing::False(_) => false,
+            })
+    }
+
+    /// A row no longer counts, or makes room.
+    pub fn remove(&mut self, row: &EntryId) {
+        let Some(proof) = self.proofs.remove(row) else {
+            return;
+        };
+        self.fresh.remove(row);
+        if let Some(key_row) = &proof.key_row {
+            unlink(&mut self.by_key, key_row, row);
+        }
+        self.touch(proof.vote);
+        let Some(vote) = self.votes.get_mut(&proof.vote) else {
+            return;
+        };
+        vote.proofs.remove(row);
+        // A vote that was told of stays until that is taken back.
+        if vote.proofs.is_empty() && vote.told.is_none() {
+            self.forget_vote(&proof.vote);
+        }
+    }
+
+    fn forget_vote(&mut self, vote: &EntryId) {
+        if let Some(gone) = self.votes.remove(vote) {
+            unlink(&mut self.by_post, &gone.facts.post, vote);
+            unlink(&mut self.by_root, &gone.facts.root, vote);
+        }
+    }
+
+    /// What rows say of a vote has changed.
+    pub fn set_facts(&mut self, vote: EntryId, facts: VoteFacts) {
+        if let Some(known) = self.votes.get_mut(&vote)
+            && known.facts != facts
+        {
+            known.facts = facts;
+            self.touch(vote);
+        }
+    }
+
+    fn touch(&mut self, vote: EntryId) {
+        self.touched.insert(vote);
+        self.generation += 1;
+    }
+
+    /// Judges what was taken in since, and makes room.
+    pub fn judge_fresh<H: Headers>(&mut self, view: &View<'_, H>) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut votes = BTreeSet::new();
+        for row in &fresh {
+            if let Some(proof) = self.proofs.get_mut(row) {
+                proof.standing.judge(view);
+                votes.insert(proof.vote);
+            }
+        }
+        for vote in votes {
+            self.trim_vote(&vote);
+        }
+        if self.proofs.len() > PROOFS {
+            self.trim_all();
+        }
+    }
+
+    /// Judges everything anew: the chain has moved.
+    pub fn judge_all<H: Headers>(&mut self, view: &View<'_, H>) {
+        self.fresh.clear();
+        for proof in self.proofs.values_mut() {
+            proof.standing.judge(view);
+        }
+        self.touched.extend(self.votes.keys());
+        self.generation += 1;
+    }
+
+    fn trim_vote(&mut self, vote: &EntryId) {
+        while let Some(found) = self.votes.get(vote)
+            && found.proofs.len() > PROOFS_OF_A_VOTE
+        {
+            let rows = found.proofs.iter();
+            let least = rows.filter_map(|row| self.rank(row)).min();
+            let Some((_, _, row)) = least else {
+                return;
+            };
+            self.remove(&row);
+        }
+    }
+
+    /// The least goes first: by worth, then the newest.
+    fn rank(&self, row: &EntryId) -> Option<(Worth, std::cmp::Reverse<u64>, EntryId)> {
+        let proof = self.proofs.get(row)?;
+        let newest = std::cmp::Reverse(proof.arrived_ms);
+        Some((proof.standing.worth(), newest, *row))
+    }
+
+    /// Makes room at once for many, since it looks at all.
+    fn trim_all(&mut self) {
+        let mut ranks: Vec<_> = self
+            .proofs
+            .keys()
+            .filter_map(|row| self.rank(row))
+            .collect();
+        ranks.sort_unstable();
+        for (_, _, row) in ranks.into_iter().take(PROOFS / 16) {
+            self.remove(&row);
+        }
+    }
+
+    /// Votes that stand otherwise than was told before; none of them twice.
+    pub fn take_changes(&mut self, settled: u32) -> Vec<(EntryId, VoteFacts, VoteSum)> {
+        let mut changes = Vec::new();
+        for id in std::mem::take(&mut self.touched) {
+            let Some(vote) = self.votes.get(&id) else {
+                continue;
+            };
+            let sum = self.sum_of(vote, settled);
+            let facts = vote.facts.clone();
+            let is_gone = vote.proofs.is_empty();
+            if vote
+                .told
+                .as_ref()
+                .is_none_or(|told| told.differs(&sum, settled))
+            {
+                if let Some(vote) = self.votes.get_mut(&id) {
+                    vote.told = Some(sum.clone());
+                }
+                changes.push((id, facts, sum));
+            }
+            if is_gone {
+                self.forget_vote(&id);
+            }
+        }
+        changes
+    }
+
+    /// The proofs of a vote.
+    pub fn proofs_of(&self, vote: &EntryId) -> impl Iterator<Item = (&EntryId, &Proof)> {
+        let rows = self
+            .votes
+            .get(vote)
+            .into_iter()
+            .flat_map(|vote| &vote.proofs);
+        rows.filter_map(|row| self.proofs.get_key_value(row))
+    }
+
+    /// The rows whose proofs cite a row as the recipient's key.
+    pub fn citing(&self, key_row: &EntryId) -> Vec<EntryId> {
+        let rows = self.by_key.get(key_row).into_iter().flatten();
+        rows.copied().collect()
+    }
+
+    /// What rows say of a vote with proofs.
+    pub fn facts(&self, vote: &EntryId) -> Option<&VoteFacts> {
+        self.votes.get(vote).map(|vote| &vote.facts)
+    }
+
+    /// Votes with proofs on a post.
+    pub fn votes_on(&self, post: &EntryId) -> impl Iterator<Item = &EntryId> {
+        self.by_post.get(post).into_iter().flatten()
+    }
+
+    /// Threads with proofs.
+    pub(super) fn roots(&self) -> impl Iterator<Item = (&EntryId, &BTreeSet<EntryId>)> {
+        self.by_root.iter()
+    }
+
+    /// Votes with proofs in a thread.
+    pub(super) fn votes_in(&self, root: &EntryId) -> impl Iterator<Item = &EntryId> {
+        self.by_root.get(root).into_iter().flatten()
+    }
+
+    pub(super) fn vote(&self, vote: &EntryId) -> Option<&Vote> {
+        self.votes.get(vote)
+    }
+
+    /// All votes with proofs.
+    pub fn votes(&self) -> impl Iterator<Item = (&EntryId, &VoteFacts)> {
+        self.votes.iter().map(|(id, vote)| (id, &vote.facts))
+    }
+
+    /// A proof by its row.
+    pub fn proof(&self, row: &EntryId) -> Option<&Proof> {
+        self.proofs.get(row)
+    }
+
+    /// A row that proves a payment: for this vote, by this output, on the chain as it is.
+    pub fn proved_by(&self, vote: &EntryId, outpoint: &OutPoint) -> Option<&EntryId> {
+        let mut proofs = self.proofs_of(vote);
+        let found = proofs.find(|(_, proof)| {
+            proof.standing.worth() == Worth::Confirmed
+                && proof.standing.outpoint().as_ref() == Some(outpoint)
+        });
+        found.map(|(row, _)| row)
+    }
+
+    /// Changes whenever a sum may have.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Proofs held.
+    pub fn len(&self) -> usize {
+        self.proofs.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.proofs.is_empty()
+    }
+
+    /// Rows held, to find those that are gone when all are read anew.
+    pub fn rows(&self) -> BTreeSet<EntryId> {
+        self.proofs.keys().copied().collect()
+    }
+}
+
+fn unlink(map: &mut BTreeMap<EntryId, BTreeSet<EntryId>>, key: &EntryId, value: &EntryId) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}

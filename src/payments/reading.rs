@@ -1,0 +1,134 @@
+//! How far blocks were read for awaited payments, so that none is left out and none read twice: over
+//! restarts, and when others take the place of some. Pure.
+
+use std::collections::BTreeMap;
+
+use bitcoin::BlockHash;
+use serde::{Deserialize, Serialize};
+use spv::chain::HeaderChain;
+
+/// Blocks remembered: more than any reorganisation replaces.
+const RECENT: usize = 200;
+/// Where a payment was found in a block that is gone, and nothing older is remembered, reading
+/// begins so far below.
+const BELOW: u32 = 20;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// A block's time may be so far ahead of true time (consensus), seconds.
+const AHEAD_S: u64 = 2 * 60 * 60;
+
+/// The place where reading goes on, and the budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Name of the chain.
+    network: String,
+    /// Height of the next block to read.
+    next: u32,
+    /// Blocks that were read, or where reading was taken up.
+    recent: BTreeMap<u32, Hash>,
+    /// Day since 1970.
+    day: u64,
+    /// Read on that day.
+    day_bytes: u64,
+}
+
+/// A block's hash as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hash(#[serde(with = "super::written::text")] BlockHash);
+
+impl Reading {
+    /// Something is awaited from now on; before it nothing was: blocks up to the tip don't matter.
+    pub fn begin(&mut self, chain: &HeaderChain) {
+        self.of_chain(chain);
+        let tip = chain.tip();
+        self.next = self.next.max(tip.height.saturating_add(1));
+        self.remember(tip.height, tip.hash);
+    }
+
+    /// The chain of the configuration may be another one than before.
+    fn of_chain(&mut self, chain: &HeaderChain) {
+        if self.network != chain.network().name() {
+            *self = Self {
+                network: chain.network().name().to_owned(),
+                next: 0,
+                recent: BTreeMap::new(),
+                day: self.day,
+                day_bytes: self.day_bytes,
+            };
+        }
+    }
+
+    /// Steps back to where the chain that was read leaves the present one.
+    pub fn follow(&mut self, chain: &HeaderChain) {
+        self.of_chain(chain);
+        let mut gone = None;
+        while let Some((height, hash)) = self.recent.last_key_value()
+            && chain.hash(*height) != Some(hash.0)
+        {
+            gone = Some(*height);
+            self.recent.pop_last();
+        }
+        if let Some(gone) = gone {
+            let kept = self.recent.last_key_value();
+            let back_to = kept.map_or(gone.saturating_sub(BELOW), |(height, _)| *height + 1);
+            self.next = self.next.min(back_to);
+        }
+    }
+
+    /// A payment was found in a block that is no longer on the chain: it may stand in any block
+    /// since the two chains parted.
+    pub fn look_again_from(&mut self, height: u32) {
+        let below = self.recent.range(..height).next_back();
+        let back_to = below.map_or(height.saturating_sub(BELOW), |(kept, _)| *kept + 1);
+        self.next = self.next.min(back_to.min(height));
+    }
+
+    /// The next block to read. Blocks from long before `since_ms` are passed over where times are
+    /// those of real miners.
+    pub fn next(&mut self, chain: &HeaderChain, since_ms: u64) -> Option<(u32, BlockHash)> {
+        let has_real_times = chain.network() != spv::Network::Regtest;
+        loop {
+            let header = chain.header(self.next)?;
+            let is_older = u64::from(header.time) + AHEAD_S < since_ms / 1_000;
+            if !(has_real_times && is_older) {
+                return Some((self.next, header.block_hash()));
+            }
+            self.next += 1;
+        }
+    }
+
+    /// A block was read.
+    pub fn read(&mut self, height: u32, hash: BlockHash, size_bytes: u64, now_ms: u64) {
+        if self.next == height {
+            self.next += 1;
+            self.remember(height, hash);
+        }
+        self.turn_day(now_ms);
+        self.day_bytes = self.day_bytes.saturating_add(size_bytes);
+    }
+
+    fn remember(&mut self, height: u32, hash: BlockHash) {
+        drop(self.recent.split_off(&height));
+        self.recent.insert(height, Hash(hash));
+        while self.recent.len() > RECENT {
+            self.recent.pop_first();
+        }
+    }
+
+    fn turn_day(&mut self, now_ms: u64) {
+        if self.day != now_ms / DAY_MS {
+            self.day = now_ms / DAY_MS;
+            self.day_bytes = 0;
+        }
+    }
+
+    /// Whether today's budget is used up.
+    pub fn is_spent(&mut self, budget_bytes: u64, now_ms: u64) -> bool {
+        self.turn_day(now_ms);
+        self.day_bytes >= budget_bytes
+    }
+
+    /// Milliseconds until the budget begins anew.
+    pub fn rest_of_day_ms(now_ms: u64) -> u64 {
+        DAY_MS - now_ms % DAY_MS
+    }
+}

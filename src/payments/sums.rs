@@ -1,0 +1,234 @@
+//! What proofs add up to: of a vote, a post, a thread. Each payment counts once, however many rows
+//! prove it; only confirmed ones of votes that stand are counted.
+
+use std::collections::BTreeMap;
+
+use bitcoin::OutPoint;
+use model::{EntryId, IdentityId};
+use spv::Network;
+use views::data::{Paid, PayTo, PaymentState};
+
+use super::{
+    index::{Index, Vote},
+    proof::{Doubt, Place, Sound, Standing, Worth},
+};
+
+/// What the proofs of a vote add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VoteSum {
+    /// How far it got.
+    pub state: PaymentState,
+    /// Of the least deep of the confirmed payments.
+    pub confirmations: u32,
+    /// What is confirmed; while nothing is, what is claimed.
+    pub sats: u64,
+    /// What counts.
+    pub counted_sats: u64,
+    /// What was confirmed once, and isn't any more.
+    pub pending_sats: u64,
+    /// Whom the best payment goes to.
+    pub payee: Option<(PayTo, IdentityId)>,
+    /// The voter is paid.
+    pub to_self: bool,
+    /// Output of the best payment.
+    pub outpoint: Option<OutPoint>,
+    /// Its chain.
+    pub network: Option<Network>,
+    /// Why nothing is confirmed.
+    pub why: Option<String>,
+}
+
+impl VoteSum {
+    /// Whether people would see another thing. Deeper than settled is told of no more.
+    pub(super) fn differs(&self, now: &Self, settled: u32) -> bool {
+        let depth = |sum: &Self| sum.confirmations.min(settled);
+        depth(self) != depth(now)
+            || Self {
+                confirmations: now.confirmations,
+                ..self.clone()
+            } != *now
+    }
+}
+
+/// Steps from nothing to confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Can't be judged here.
+    Unchecked,
+    /// Its block is not on the chain.
+    Away,
+    /// True.
+    Confirmed,
+}
+
+fn step(sound: &Sound) -> Step {
+    match sound.place {
+        _ if sound.payee.is_none() => Step::Unchecked,
+        Place::Unchecked(_) => Step::Unchecked,
+        Place::Away => Step::Away,
+        Place::Confirmed { .. } => Step::Confirmed,
+    }
+}
+
+fn why(sound: &Sound) -> Option<String> {
+    if sound.payee.is_none() {
+        return Some(
+            "whose key was paid is not known here yet: the profile of the recipient is not held"
+                .to_owned(),
+        );
+    }
+    match sound.place {
+        Place::Confirmed { .. } => None,
+        Place::Away => Some(format!(
+            "its block {} is not on the chain with the most work",
+            sound.checked.block
+        )),
+        Place::Unchecked(Doubt::NoChain) => Some(
+            "not checked here: this node keeps no block headers (payments.network is none)"
+                .to_owned(),
+        ),
+        Place::Unchecked(Doubt::OtherChain(network)) => Some(format!(
+            "not checked here: it was paid on {}, this node keeps the headers of {network}",
+            sound.checked.network
+        )),
+        Place::Unchecked(Doubt::Young) => {
+            Some("not checked yet: this node is still fetching the block headers".to_owned())
+        }
+    }
+}
+
+fn confirmations(sound: &Sound) -> u32 {
+    match sound.place {
+        Place::Confirmed { confirmations, .. } => confirmations,
+        Place::Away | Place::Unchecked(_) => 0,
+    }
+}
+
+impl Index {
+    /// What the proofs of a vote add up to.
+    pub fn sum(&self, vote: &EntryId, settled: u32) -> Option<VoteSum> {
+        self.vote(vote).map(|vote| self.sum_of(vote, settled))
+    }
+
+    /// The payments of a vote: of several proofs of one the best.
+    fn payments_of(&self, vote: &Vote) -> BTreeMap<OutPoint, &Sound> {
+        let mut payments = BTreeMap::<OutPoint, &Sound>::new();
+        for proof in vote.proofs.iter().filter_map(|row| self.proof(row)) {
+            let Standing::Sound(sound) = &proof.standing else {
+                continue;
+            };
+            let rank = |sound: &Sound| (step(sound), sound.was_confirmed, sound.checked.sats);
+            payments
+                .entry(sound.checked.outpoint)
+                .and_modify(|best| {
+                    if rank(sound) > rank(best) {
+                        *best = sound;
+                    }
+                })
+                .or_insert(sound);
+        }
+        payments
+    }
+
+    pub(super) fn sum_of(&self, vote: &Vote, settled: u32) -> VoteSum {
+        let payments = self.payments_of(vote);
+        let Some(best) = payments.values().map(|sound| step(sound)).max() else {
+            return self.nothing_sound(vote);
+        };
+        let mut sum = VoteSum::default();
+        for (outpoint, sound) in payments {
+            if sound.worth() == Worth::Disconnected {
+                sum.pending_sats = sum.pending_sats.saturating_add(sound.checked.sats);
+            }
+            if step(sound) != best {
+                continue;
+            }
+            let depth = confirmations(sound);
+            if sum.outpoint.is_none() {
+                sum.confirmations = depth;
+                sum.payee = sound.payee;
+                sum.outpoint = Some(outpoint);
+                sum.network = Some(sound.checked.network);
+                sum.why = why(sound);
+            }
+            let payee = sound.payee.map(|(_, identity)| identity);
+            sum.to_self |= payee == Some(vote.facts.voter);
+            sum.confirmations = sum.confirmations.min(depth);
+            sum.sats = sum.sats.saturating_add(sound.checked.sats);
+        }
+        sum.state = match best {
+            Step::Unchecked => PaymentState::Unchecked,
+            Step::Away => PaymentState::Disconnected,
+            Step::Confirmed if sum.confirmations >= settled => PaymentState::Settled,
+            Step::Confirmed => PaymentState::Confirmed,
+        };
+        if best == Step::Confirmed && !vote.facts.superseded {
+            sum.counted_sats = sum.sats;
+        }
+        sum
+    }
+
+    /// Of a vote whose proofs all are false, or gone.
+    fn nothing_sound(&self, vote: &Vote) -> VoteSum {
+        let mut proofs = vote.proofs.iter().filter_map(|row| self.proof(row));
+        let why = proofs.find_map(|proof| match &proof.standing {
+            Standing::False(why) => Some(why.to_string()),
+            Standing::Sound(_) => None,
+        });
+        VoteSum {
+            state: match why {
+                Some(_) => PaymentState::False,
+                None => PaymentState::Unpaid,
+            },
+            why,
+            ..VoteSum::default()
+        }
+    }
+
+    fn paid<'a>(&self, votes: impl Iterator<Item = &'a EntryId>, settled: u32) -> Option<Paid> {
+        let mut paid = Paid::default();
+        for vote in votes {
+            let Some(sum) = self.sum(vote, settled) else {
+                continue;
+            };
+            paid.sats = paid.sats.saturating_add(sum.counted_sats);
+            paid.pending_sats = paid.pending_sats.saturating_add(sum.pending_sats);
+            match sum.state {
+                PaymentState::Unpaid => continue,
+                PaymentState::False => paid.false_votes += 1,
+                _ => {}
+            }
+            paid.votes += 1;
+        }
+        (paid.votes > 0).then_some(paid)
+    }
+
+    /// What a post was paid; none when no vote on it has a proof.
+    pub fn paid_on(&self, post: &EntryId, settled: u32) -> Option<Paid> {
+        self.paid(self.votes_on(post), settled)
+    }
+
+    /// What the posts of a thread were paid together.
+    pub fn paid_in(&self, root: &EntryId, settled: u32) -> Option<Paid> {
+        self.paid(self.votes_in(root), settled)
+    }
+
+    /// What votes on a post paid one recipient. With `claims`, what can't be judged here is taken
+    /// for true.
+    pub fn paid_to(&self, post: &EntryId, recipient: &IdentityId, claims: bool) -> u64 {
+        let votes = self.votes_on(post).filter_map(|vote| self.vote(vote));
+        let standing = votes.filter(|vote| !vote.facts.superseded);
+        let sums = standing.map(|vote| {
+            let payments = self.payments_of(vote).into_values();
+            let theirs = payments.filter(|sound| {
+                let is_unjudged = matches!(sound.place, Place::Unchecked(_));
+                sound
+                    .payee
+                    .is_some_and(|(_, identity)| identity == *recipient)
+                    && (step(sound) == Step::Confirmed || (claims && is_unjudged))
+            });
+            theirs.fold(0, |sum: u64, sound| sum.saturating_add(sound.checked.sats))
+        });
+        sums.fold(0, u64::saturating_add)
+    }
+}
