@@ -74,7 +74,7 @@ impl HeaderSource for InProcess {
                         received.push((*transaction).clone());
                     }
                     drop(received);
-                    link.announced(&transaction, 1);
+                    link.announced(&transaction.compute_txid(), 1);
                 }
                 None => {}
             }

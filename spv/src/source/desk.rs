@@ -58,6 +58,7 @@ pub(super) struct Wanted {
     waiters: Vec<oneshot::Sender<Result<Block, BlockError>>>,
     /// When it is to be asked for.
     due: Instant,
+    /// Who was asked, the last one last.
     avoid: Vec<SocketAddr>,
     forged: u32,
     pub(super) last: Option<PeerFault>,
@@ -253,9 +254,8 @@ impl Desk {
 
 impl Wanted {
     fn avoid(&mut self, peer: SocketAddr) {
-        if !self.avoid.contains(&peer) {
-            self.avoid.push(peer);
-        }
+        self.avoid.retain(|one| *one != peer);
+        self.avoid.push(peer);
         if self.avoid.len() > MAX_AVOIDED {
             self.avoid.remove(0);
         }

@@ -24,6 +24,9 @@ pub enum SourceError {
     /// The source has neither peers nor seeds to find any.
     #[error("{0} was given no peers, and may not ask seeds for any")]
     NoPeers(&'static str),
+    /// Every peer that it was given lied within the last hour.
+    #[error("all {0} peers that were given lied within the last hour")]
+    OnlyLiars(usize),
     /// This machine gave no thread.
     #[error("no thread was to be had for the source")]
     Thread(#[source] io::Error),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use bitcoin::{Block, BlockHash, Transaction, block::Header};
+use bitcoin::{Block, BlockHash, Transaction, Txid, block::Header};
 
 use super::{
     error::{PeerFault, SourceError},
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// Says that a transaction was announced to some more peers.
-    pub fn announced(&self, transaction: &Transaction, peers: u32) {
+    pub fn announced(&self, transaction: &Txid, peers: u32) {
         self.shared.announced(transaction, peers);
     }
 

@@ -13,12 +13,14 @@ mod options;
 mod shared;
 mod spv;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use block::check_block;
 pub use error::{
     AcceptError, BlockError, BlockFault, Lie, PeerFault, SourceError, SpvError, SubmitError,
 };
 pub use link::{Delivery, HeaderSource, Link, Offer, Request};
-pub use nakamoto::Nakamoto;
+pub use nakamoto::{Frames, MAX_PAYLOAD_BYTES, Nakamoto};
 pub use options::{Clock, Patience, SpvOptions, Status};
 pub use spv::{ChainView, Spv};

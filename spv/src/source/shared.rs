@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bitcoin::{Block, Transaction, block::Header};
+use bitcoin::{Block, Txid, block::Header};
 use tokio::sync::{broadcast, watch};
 
 use super::{
@@ -127,9 +127,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn announced(&self, transaction: &Transaction, peers: u32) {
+    pub(super) fn announced(&self, transaction: &Txid, peers: u32) {
         if peers > 0 {
-            self.desk().announced(&transaction.compute_txid(), peers);
+            self.desk().announced(transaction, peers);
         }
     }
 
