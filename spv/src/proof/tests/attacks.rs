@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-fn path(proof: &mut PaymentProof) -> &mut BatchPath {
+pub fn path(proof: &mut PaymentProof) -> &mut BatchPath {
     match &mut proof.binding {
         Binding::Batch(path) => path,
         Binding::Address => panic!("not of a batch"),

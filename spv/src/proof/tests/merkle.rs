@@ -1,7 +1,7 @@
 //! Tricks with the merkle trees of blocks.
 
 use bitcoin::{
-    Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid,
+    Block, BlockHash, ScriptBuf, Transaction,
     consensus::{deserialize, serialize},
     hashes::Hash,
 };
@@ -33,10 +33,10 @@ fn fools_only_others(proof: &PaymentProof, block: &Block, error: &ProofError) {
     assert_eq!(judge(proof, &chain(block.header)), Err(error.clone()));
 }
 
-#[test]
-fn a_transaction_of_64_bytes_does_not_vouch_for_one_that_is_not_there() {
-    // half of the 64 bytes is the id of a payment that was never made: one in 256 fits the form
-    let (claim, mut never_made) = address_payment(1_000_000);
+/// A payment that was never made, vouched for by a transaction of 64 bytes in a real block: one half
+/// of those is the payment's id. One id in 256 fits the form.
+pub fn vouched() -> (PaymentProof, Block) {
+    let (_, mut never_made) = address_payment(1_000_000);
     while txid(&never_made)[4] != 1 {
         never_made.input[0].previous_output.vout += 1;
     }
@@ -52,7 +52,6 @@ fn a_transaction_of_64_bytes_does_not_vouch_for_one_that_is_not_there() {
     let block = block([stranger(1), vouching, stranger(2)]);
     let mut branch = vec![<[u8; 32]>::try_from(&bytes[32..]).unwrap()];
     branch.extend(branch_of(&block, 2).unwrap());
-    let (_, header_chain) = address_proof();
     let proof = PaymentProof {
         block: block.block_hash(),
         transaction: strip(&never_made),
@@ -60,20 +59,28 @@ fn a_transaction_of_64_bytes_does_not_vouch_for_one_that_is_not_there() {
         branch,
         ..address_proof().0
     };
-    assert_eq!(claim.vout, proof.vout);
-    assert_eq!(header_chain.network, proof.network);
-    fools_only_others(&proof, &block, &ProofError::NodeIsTransaction { level: 1 });
+    (proof, block)
 }
 
 #[test]
-fn a_node_of_the_tree_is_not_a_transaction() {
-    // a transaction of 64 bytes whose id is where an inner node's hash is, or the other way round
+fn a_transaction_of_64_bytes_does_not_vouch_for_one_that_is_not_there() {
+    let (proof, block) = vouched();
+    let error = ProofError::NodeIsTransaction { level: 1 };
+    fools_only_others(&proof, &block, &error);
+}
+
+/// A payment of 64 bytes: it could be an inner node of the tree that it is a leaf of.
+pub fn leaf_of_64_bytes() -> (PaymentProof, Chain) {
     let small = Transaction {
         output: vec![output(ScriptBuf::from_bytes(vec![0x51; 4]), 2100)],
         ..transaction(5, Vec::new())
     };
-    let (proof, _) = address_proof();
-    let (proof, chain) = moved(&proof, strip(&small));
+    moved(&address_proof().0, strip(&small))
+}
+
+#[test]
+fn a_node_of_the_tree_is_not_a_transaction() {
+    let (proof, chain) = leaf_of_64_bytes();
     assert_eq!(proof.transaction.len(), 64);
     assert_eq!(judge(&proof, &chain), Err(ProofError::TransactionOf64Bytes));
 }
@@ -88,8 +95,8 @@ fn the_copy_of_a_lone_last_transaction_proves_nothing() {
     fools_only_others(&copy, &block, &ProofError::DuplicatedSibling { level: 1 });
 }
 
-#[test]
-fn the_copy_of_a_lone_last_subtree_proves_nothing() {
+/// A real proof from the last, lone subtree of a block.
+pub fn lone_last() -> (PaymentProof, Block) {
     let (claim, paying) = address_payment(2100);
     let block = block(
         [1, 2, 3]
@@ -97,7 +104,12 @@ fn the_copy_of_a_lone_last_subtree_proves_nothing() {
             .into_iter()
             .chain([paying, stranger(4)]),
     );
-    let real = prove(&block, 4, claim).unwrap();
+    (prove(&block, 4, claim).unwrap(), block)
+}
+
+#[test]
+fn the_copy_of_a_lone_last_subtree_proves_nothing() {
+    let (real, block) = lone_last();
     assert_eq!(judge(&real, &chain(block.header)).unwrap().1, CONFIRMED);
     let copy = PaymentProof { index: 6, ..real };
     fools_only_others(&copy, &block, &ProofError::DuplicatedSibling { level: 2 });
@@ -246,10 +258,7 @@ proptest! {
 }
 
 #[test]
-fn the_smallest_outputs_have_known_sizes() {
-    let spent = OutPoint::new(Txid::all_zeros(), 0);
-    let bare = stranger(1).input[0].previous_output;
-    assert_ne!(spent, bare);
+fn the_smallest_transaction_has_60_bytes() {
     let least = transaction(1, vec![output(ScriptBuf::new(), 1)]);
     assert_eq!(strip(&least).len(), 60);
 }

@@ -1,7 +1,7 @@
 //! Proofs that hold, proofs that try to fool, and the vectors for other implementations.
 #![allow(clippy::unwrap_used)]
 
-mod attacks;
+pub mod attacks;
 mod batches;
 mod decoding;
 mod merkle;
