@@ -18,6 +18,7 @@ mod latency;
 mod memory;
 mod nginx;
 mod pages;
+mod proofs;
 mod ranges;
 mod row;
 mod seed;
@@ -48,7 +49,7 @@ use crate::stage::Stage;
 /// A measurement: its name, and what carries it out.
 type Measurement = (&'static str, fn(&Stage) -> Result<()>);
 
-const MEASUREMENTS: [Measurement; 17] = [
+const MEASUREMENTS: [Measurement; 18] = [
     ("transfer", transfer::run),
     ("import", import::run),
     ("memory", memory::run),
@@ -66,6 +67,7 @@ const MEASUREMENTS: [Measurement; 17] = [
     ("kill", sources::kill),
     ("first-frame", first_frame::run),
     ("torrents-1000", torrents::run),
+    ("proofs", proofs::run),
 ];
 
 fn main() -> Result<()> {

@@ -54,6 +54,16 @@ impl Row {
         );
     }
 
+    /// A figure that must reach a limit: prints the row.
+    pub fn above(self, figure: f64, limit: f64, unit: &str) {
+        let value = format!("{figure:.0} {unit}");
+        self.figure("value", figure).figure("limit", limit).print(
+            format!("≥ {limit} {unit}"),
+            value,
+            figure >= limit,
+        );
+    }
+
     /// Nothing to compare with on this machine: prints the row, without a verdict.
     pub fn alone(self, ours: f64, unit: &str, missing: &str) {
         let value = format!("{ours:.0} {unit} ({missing})");

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::tidy;
 use crate::workspace::{Workspace, step, which};
 
-/// Target that the pure crates must compile for.
+/// Target that the pure crates and features must compile for.
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// Arguments of `check`.
@@ -51,7 +51,7 @@ pub fn run(workspace: &Workspace, args: &CheckArgs) -> Result<()> {
     deny(workspace, args.with_deny)
 }
 
-/// Compiles the pure crate for the browser, where this toolchain can.
+/// Compiles the pure crates for the browser, where this toolchain can.
 fn wasm(workspace: &Workspace) -> Result<()> {
     let libdir = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", WASM])
@@ -61,21 +61,23 @@ fn wasm(workspace: &Workspace) -> Result<()> {
     let installed = libdir.is_some_and(|dir| std::path::Path::new(dir.trim()).is_dir());
     if !installed {
         println!(
-            "── model for {WASM}: not compiled, this toolchain has no such target (rustup target add {WASM})"
+            "── model and spv for {WASM}: not compiled, this toolchain has no such target (rustup target add {WASM})"
         );
         return Ok(());
     }
-    step(
-        "model for wasm32",
-        &mut workspace.cargo([
-            "check",
-            "--locked",
-            "--package",
-            "datt-model",
-            "--target",
-            WASM,
-        ]),
-    )
+    step("model for wasm32", &mut pure(workspace, "datt-model"))?;
+    // libsecp256k1 is C: only clang compiles it for that target
+    if which("clang").is_none() {
+        println!("── spv for {WASM}: not compiled, there is no clang");
+        return Ok(());
+    }
+    let mut spv = pure(workspace, "datt-spv");
+    step("spv for wasm32", spv.arg("--no-default-features"))
+}
+
+/// Checks a package for the browser.
+fn pure(workspace: &Workspace, package: &str) -> Command {
+    workspace.cargo(["check", "--locked", "--target", WASM, "--package", package])
 }
 
 /// cargo-deny itself, where it is. `tidy` has applied the licence and source rules already.
