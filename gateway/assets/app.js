@@ -1,7 +1,8 @@
-// What pages can do beyond forms and links. Where a part fails, the page goes on as it was served.
+// What pages can do beyond forms and links. Where a part fails, the page stays as it was served.
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+const byId = (id) => document.getElementById(id);
 const csrf = $("#act input[name=csrf]")?.value ?? "";
 
 function make(tag, properties = {}, ...children) {
@@ -84,7 +85,7 @@ async function refresh() {
 	if (!response.ok) return;
 	const page = new DOMParser().parseFromString(await response.text(), "text/html");
 	for (const post of $$("#replies .post", page)) {
-		const held = document.getElementById(post.id);
+		const held = byId(post.id);
 		if (held) {
 			update(held, post);
 			continue;
@@ -93,8 +94,8 @@ async function refresh() {
 		$$(".post", copy).forEach((nested) => nested.remove());
 		const before = post.previousElementSibling?.closest(".post");
 		const parent = post.parentElement.closest(".post");
-		const place = parent ? document.getElementById(parent.id) : $(".tree");
-		if (before && before.parentElement === post.parentElement) document.getElementById(before.id)?.after(copy);
+		const place = parent ? byId(parent.id) : $(".tree");
+		if (before && before.parentElement === post.parentElement) byId(before.id)?.after(copy);
 		else if (parent) $(":scope > .in", place)?.after(copy);
 		else place?.prepend(copy);
 		copy.classList.add("fresh");
@@ -107,9 +108,9 @@ async function refresh() {
 	}
 }
 
-/** Takes over what changes in a post that is there already: words, score, who holds its files. */
+/** Takes over what changes in a post: words, score, sats, who holds its files. */
 function update(held, fresh) {
-	const parts = (post) => $$(".body, .vote b, .where", post).filter((one) => one.closest(".post, .op") === post);
+	const parts = (post) => $$(".body, .vote b, .where, .paid", post).filter((one) => one.closest(".post, .op") === post);
 	const then = parts(fresh);
 	const now = parts(held);
 	if (now.length === then.length) now.forEach((one, at) => {
@@ -139,6 +140,7 @@ function liveThread(section) {
 	// Nobody announces that a node holds it all now: ask while this is the only one.
 	setInterval(() => document.hidden || !$(".where.alone") || soon(), 5000);
 	listen(`?root=${section.dataset.root}`, soon);
+	document.addEventListener("stale", soon);
 	document.addEventListener("visibilitychange", () => document.hidden || soon());
 
 	const toggle = make("button", { type: "button", textContent: "Collapse all" });
@@ -159,7 +161,7 @@ function liveThread(section) {
 function liveList(section) {
 	const fresh = new Set();
 	listen(section.dataset.space ? `?space=${section.dataset.space}` : "", (kind, data) => {
-		if (kind !== "insert" || data.table !== "post" || data.about || document.getElementById(data.row)) return;
+		if (kind !== "insert" || data.table !== "post" || data.about || byId(data.row)) return;
 		fresh.add(data.row);
 		const words = fresh.size === 1 ? "1 new thread" : `${fresh.size} new threads`;
 		$("#fresh")?.replaceChildren(make("a", { href: "?sort=new", textContent: words, className: "button small" }));
@@ -259,7 +261,7 @@ function replies() {
 			$(".attached", form)?.remove();
 			form.closest("details").open = false;
 			await refresh();
-			document.getElementById(published.id)?.scrollIntoView({ block: "center" });
+			byId(published.id)?.scrollIntoView({ block: "center" });
 			const { sent_to, held_by } = published.availability;
 			toast([`Posted. Sent to ${sent_to}, held in full by ${held_by}.`, ...published.warnings, held_by ? "" : "Keep this node running."].join(" "));
 		} catch (error) {
@@ -346,4 +348,4 @@ const thread = $("[data-live=thread]");
 const list = $("[data-live=front], [data-live=board]");
 for (const part of [themeToggle, votes, uploads, replies, drafts, copying, keys, () => thread && liveThread(thread), () => list && liveList(list)]) {
 	try { part(); } catch (error) { console.error(error); }
-}if ($("[data-refresh], [data-sources]")) import(`./live.js${new URL(import.meta.url).search}`);
+}if ($("[data-refresh], [data-sources], [data-pending]")) import(`./live.js${new URL(import.meta.url).search}`);

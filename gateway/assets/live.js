@@ -43,6 +43,16 @@ async function watch(box) {
 }
 
 const refreshed = document.querySelector("[data-refresh]");
+const paid = document.querySelector("[data-payments]");
+const pending = document.querySelector("[data-pending]");
+if (paid || pending) {
+	// Payments get further with the chain, not by entries: they have events of their own.
+	const post = paid?.dataset.payments;
+	const source = new EventSource(`/api/v1/payments/events${post ? `?post=${post}` : ""}`);
+	source.addEventListener("payment", () => paid ? renew().catch(() => {}) : document.dispatchEvent(new Event("stale")));
+	addEventListener("pagehide", () => source.close());
+}
+document.addEventListener("click", (event) => document.getElementById(event.target.dataset?.copy)?.click());
 if (refreshed) setInterval(() => document.hidden || renew().catch(() => {}), Number(refreshed.dataset.refresh) * 1000);
 for (const box of document.querySelectorAll(".sources.live, #sources .sources")) watch(box);
 for (const kind of ["play", "seeking", "waiting"]) document.addEventListener(kind, (event) => {

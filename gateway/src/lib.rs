@@ -20,6 +20,7 @@ pub mod ipfs;
 pub mod metrics;
 pub mod node;
 pub mod pages;
+mod qr;
 pub mod rate;
 pub mod router;
 pub mod settings;

@@ -9,7 +9,8 @@ use utoipa::{
 };
 
 use super::{
-    blobs, car, events, mirror, node, people, pins, retrieve, spaces, threads, torrents, types,
+    blobs, car, events, mirror, node, payment_events, payments, people, pins, retrieve, spaces,
+    threads, torrents, types,
 };
 use crate::{
     blob::outboard,
@@ -36,7 +37,11 @@ use crate::{
         file::file, file::preflight, webseed::only, webseed::below, webseed::preflight,
         torrents::list, torrents::get, torrents::forget, torrents::publicity,
         torrents::set_publicity, torrents::sources, mirror::status, mirror::audit, mirror::audits, mirror::asked,
-        mirror::ask, mirror::release,
+        mirror::ask, mirror::release, payments::choices, payments::pay, payments::one,
+        payments::anyway, payments::of_post, payments::list, payments::forget,
+        payments::transaction, payments::verify, payments::publish, payments::proofs,
+        payments::batch, payments::key, payments::set_key, payments::received, payments::chain,
+        payment_events::subscribe,
     ),
     components(schemas(types::ErrorBody, events::Reset, views::data::Sort)),
     modifiers(&Token)

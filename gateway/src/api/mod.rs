@@ -9,6 +9,8 @@ pub mod events;
 pub mod input;
 pub mod mirror;
 pub mod node;
+pub mod payment_events;
+pub mod payments;
 pub mod people;
 pub mod pins;
 pub mod progress;

@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    blobs, car, events, input::MAX_JSON_BYTES, mirror, node, people, pins, retrieve, spaces,
-    threads, torrents,
+    blobs, car, events, input::MAX_JSON_BYTES, mirror, node, payment_events, payments, people,
+    pins, retrieve, spaces, threads, torrents,
 };
 use crate::{
     blob::outboard,
@@ -23,6 +23,9 @@ use crate::{
 const BELOW: [&str; 2] = ["/ipfs/{cid}/{path}", "/ipfs/{cid}/{*path}"];
 const PUBLICITY: &str = "/api/v1/blobs/{cid}/publicity";
 const ASKED: &str = "/api/v1/mirror/requests";
+const PAY: &str = "/api/v1/votes/{cid}/pay";
+const PAYMENT: &str = "/api/v1/payments/{cid}";
+const PAYMENT_KEY: &str = "/api/v1/payments/key";
 /// The same for the files of a torrent.
 const IN_TORRENT: [&str; 2] = ["/webseed/{infohash}/{path}", "/webseed/{infohash}/{*path}"];
 
@@ -89,7 +92,7 @@ impl Routes {
 pub fn answers() -> Routes {
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
     let options = Method::OPTIONS;
-    Routes::new()
+    paid_votes(Routes::new())
         .at(get.clone(), "/healthz", node::healthz)
         .at(get.clone(), "/metrics", node::metrics)
         .at(get.clone(), "/api/v1/openapi.json", node::openapi)
@@ -152,6 +155,40 @@ pub fn answers() -> Routes {
         .below(options, IN_TORRENT, webseed::preflight)
 }
 
+fn paid_votes(routes: Routes) -> Routes {
+    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    let transaction = payments::transaction.layer(DefaultBodyLimit::max(payments::MAX_BODY_BYTES));
+    routes
+        .at(get.clone(), PAY, payments::choices)
+        .at(put.clone(), PAY, payments::pay)
+        .at(
+            get.clone(),
+            "/api/v1/posts/{cid}/payments",
+            payments::of_post,
+        )
+        .at(get.clone(), "/api/v1/payments", payments::list)
+        .at(get.clone(), PAYMENT, payments::one)
+        .at(delete, PAYMENT, payments::forget)
+        .at(
+            put.clone(),
+            "/api/v1/payments/{cid}/anyway",
+            payments::anyway,
+        )
+        .at(
+            get.clone(),
+            "/api/v1/payments/{cid}/proof",
+            payments::proofs,
+        )
+        .at(post.clone(), "/api/v1/payments/transactions", transaction)
+        .at(post.clone(), "/api/v1/payments/verify", payments::verify)
+        .at(post.clone(), "/api/v1/payments/proofs", payments::publish)
+        .at(post, "/api/v1/payments/batches", payments::batch)
+        .at(get.clone(), PAYMENT_KEY, payments::key)
+        .at(put, PAYMENT_KEY, payments::set_key)
+        .at(get.clone(), "/api/v1/payments/received", payments::received)
+        .at(get, "/api/v1/chain", payments::chain)
+}
+
 /// Answers that take as long as they take, with deadlines of their own.
 pub fn streams() -> Routes {
     let (get, post) = (Method::GET, Method::POST);
@@ -165,7 +202,8 @@ pub fn streams() -> Routes {
         .also(get.clone(), "/webseed/{infohash}/", webseed::only)
         .below(get.clone(), IN_TORRENT, webseed::below)
         .at(get.clone(), "/api/v1/export", car::export)
-        .at(get, "/api/v1/events", events::subscribe)
+        .at(get.clone(), "/api/v1/events", events::subscribe)
+        .at(get, "/api/v1/payments/events", payment_events::subscribe)
         .at(post.clone(), "/api/v1/import/path", car::import_path)
         .at(post.clone(), "/api/v1/blobs", blobs::upload)
         .at(post.clone(), "/api/v1/blobs/path", blobs::import_path)

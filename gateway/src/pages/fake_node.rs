@@ -198,7 +198,14 @@ impl Node for FakeNode {
             ticket: "t".to_owned(),
         };
         self.write(
-            format!("space {} {}", new.title, new.policy.as_str()),
+            format!(
+                "space {} {}{}",
+                new.title,
+                new.policy.as_str(),
+                new.price_sats
+                    .map(|sats| format!(" {sats}"))
+                    .unwrap_or_default()
+            ),
             created,
         )
     }

@@ -13,6 +13,7 @@ mod lists;
 mod moderation;
 mod node_page;
 mod operator;
+mod payments;
 mod people;
 mod pins;
 mod problem;
@@ -30,6 +31,8 @@ mod fake_payments;
 #[cfg(test)]
 mod fake_swarm;
 #[cfg(test)]
+mod payment_tests;
+#[cfg(test)]
 mod swarm_tests;
 #[cfg(test)]
 mod tests;
@@ -45,7 +48,7 @@ use axum::{
 };
 use views::Template;
 
-use crate::{failure::Failure, gate::Gate, node::NodeError};
+use crate::{api::payments::MAX_BODY_BYTES, failure::Failure, gate::Gate, node::NodeError};
 
 pub use problem::failure;
 
@@ -77,6 +80,7 @@ pub fn routes() -> Router<Gate> {
         .route("/pins", get(pins::show))
         .route("/pins/ask", post(pins::ask))
         .route("/pins/release", post(pins::release))
+        .merge(paid_votes())
         .route("/torrents", get(swarm::torrents))
         .route("/sources/{cid}", get(swarm::sources))
         .route("/publicity", post(swarm::publicity))
@@ -95,6 +99,22 @@ pub fn routes() -> Router<Gate> {
         .layer(middleware::from_fn(problem::show_failures))
         .layer(Extension(Arc::new(visit::Known::default())))
         .route("/assets/{name}", get(assets::serve))
+}
+
+fn paid_votes() -> Router<Gate> {
+    let transaction = post(payments::transaction);
+    let transaction = transaction.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    Router::new()
+        .route("/pay/{post}", get(payments::ask).post(payments::pay))
+        .route("/payment/{vote}", get(payments::show))
+        .route("/payment/{vote}/anyway", post(payments::anyway))
+        .route("/payment/{vote}/forget", post(payments::forget))
+        .route("/payment/{vote}/transaction", transaction)
+        .route("/payments", get(payments::list))
+        .route("/payments/batch", post(payments::batch))
+        .route("/payments/{post}", get(payments::of_post))
+        .route("/settings/payment-key", post(payments::set_key))
+        .route("/chain", get(payments::chain))
 }
 
 /// Renders a page.

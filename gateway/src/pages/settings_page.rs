@@ -18,6 +18,7 @@ use super::{
     visit::{Known, Visit, identity_id, safe_back},
 };
 use crate::{
+    api::payments::MAX_SATS,
     api::types::{JoinRequest, JoinedKind, NewSpace, PageQuery, Policy, ProfileEdit},
     auth::CsrfForm,
     failure::Failure,
@@ -36,12 +37,17 @@ pub(super) async fn show(mut visit: Visit) -> Result<Response, Failure> {
         .node()
         .profile(visit.viewer, identity_id(&status.identity)?, ask)
         .await?;
+    // The rest of the page stands without what payments say.
+    let key = visit.node().payment_key().await.ok().flatten();
+    let chain = visit.node().chain_status(visit.viewer).await;
     visit.frame.title = "Settings".to_owned();
     visit.frame.noindex = true;
     page(&SettingsPage {
         frame: &visit.frame,
         profile: &profile,
         status: &status,
+        key: key.as_ref(),
+        chain: &chain.unwrap_or_default(),
     })
 }
 
@@ -92,13 +98,26 @@ pub(super) async fn create_board(visit: Visit, multipart: Multipart) -> Result<R
         lang: posted.filled("lang").unwrap_or_default(),
         policy: policy(posted.text("policy"))?,
         unlisted: posted.has("unlisted"),
-        price_sats: None,
+        price_sats: price(posted.text("price_sats").trim())?,
         schema: None,
     };
     let created = visit.node().create_space(board).await?;
     let notice = "The board is there. Give its ticket to others, so that their nodes keep it too."
         .to_owned();
     Ok(flash::redirect(&format!("/s/{}", created.space), &[notice]))
+}
+
+fn price(sats: &str) -> Result<Option<u64>, Failure> {
+    if sats.is_empty() {
+        return Ok(None);
+    }
+    let sats = sats
+        .parse()
+        .ok()
+        .filter(|sats| (1..=MAX_SATS).contains(sats));
+    sats.map(Some).ok_or_else(|| {
+        Failure::invalid("the price is a whole number of sats, or left out for none")
+    })
 }
 
 fn policy(word: &str) -> Result<Policy, Failure> {

@@ -104,6 +104,12 @@ impl App {
             .await
     }
 
+    /// A small form of another site's making.
+    pub(super) async fn form_without_token(&self, path: &str, fields: &str) -> Answer {
+        let kind = "application/x-www-form-urlencoded";
+        self.send(self.post(path, kind, fields.to_owned())).await
+    }
+
     /// A form with files: `(name, text)`, or `(name@file name, content)`.
     pub(super) async fn multipart(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = multipart(fields);

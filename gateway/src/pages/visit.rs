@@ -69,9 +69,11 @@ async fn ask(node: &dyn Node) -> (Author, NodeChip) {
         );
     };
     let peers = status.connected;
+    let chain = node.chain_status(Viewer::Owner).await;
     let chip = NodeChip {
         peers,
         offline: status.offline,
+        pays: chain.is_ok_and(|chain| chain.pays()),
     };
     let nobody = Author {
         identity: status.identity.clone(),

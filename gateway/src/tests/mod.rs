@@ -11,6 +11,7 @@ mod ipfs_fake;
 mod ipfs_pages;
 mod ipfs_subdomain;
 mod mirrors;
+mod payments;
 mod payments_fake;
 mod security;
 mod sessions;

@@ -36,7 +36,12 @@ impl Payments for Fake {
     }
     fn paid_vote(&self, viewer: Viewer, vote: EntryId) -> Reply<'_, data::PaidVote> {
         *self.last_viewer.lock().unwrap() = Some(viewer);
-        Box::pin(ready(Ok(paid(vote, data::PaymentState::Confirmed))))
+        let state = if vote == EntryId::of(b"awaited") {
+            data::PaymentState::Unpaid
+        } else {
+            data::PaymentState::Confirmed
+        };
+        Box::pin(ready(Ok(paid(vote, state))))
     }
     fn show_anyway(&self, vote: EntryId) -> Reply<'_, data::PaidVote> {
         self.note("anyway".to_owned(), paid(vote, data::PaymentState::Unpaid))
@@ -91,6 +96,7 @@ impl Payments for Fake {
         *self.last_viewer.lock().unwrap() = Some(viewer);
         Box::pin(ready(Ok(data::ChainStatus {
             network: "regtest".to_owned(),
+            last_error: Some("a fault".to_owned()),
             ..data::ChainStatus::default()
         })))
     }
@@ -101,13 +107,18 @@ impl Payments for Fake {
     ) -> Items<data::PaymentChanged> {
         *self.last_viewer.lock().unwrap() = Some(viewer);
         let post = post.map(|post| post.to_string()).unwrap_or_default();
-        stream::iter([Ok(data::PaymentChanged {
+        let change = |state| data::PaymentChanged {
             vote: "a vote".to_owned(),
-            post,
+            post: post.clone(),
             root: "a root".to_owned(),
-            state: data::PaymentState::Seen,
+            state,
             confirmations: 0,
-        })])
+        };
+        stream::iter([
+            Ok(change(data::PaymentState::Seen)),
+            Ok(change(data::PaymentState::Confirmed)),
+            Err(NodeError::Unavailable("the node stops".to_owned())),
+        ])
         .boxed()
     }
 }

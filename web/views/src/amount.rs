@@ -34,6 +34,34 @@ pub fn count(amount: u64, one: &str, many: &str) -> String {
     }
 }
 
+/// `1 sat`, `2,100 sats`.
+#[must_use]
+pub fn sats(amount: u64) -> String {
+    let unit = if amount == 1 { "sat" } else { "sats" };
+    format!("{} {unit}", grouped(amount))
+}
+
+/// An amount of sats in bitcoin, to the last sat: `0.00002100 BTC`.
+#[must_use]
+pub fn bitcoin(sats: u64) -> String {
+    const SATS: u64 = 100_000_000;
+    format!("{}.{:08} BTC", sats / SATS, sats % SATS)
+}
+
+/// Digits in groups of three.
+#[must_use]
+pub fn grouped(amount: u64) -> String {
+    let digits = amount.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// A playing time: `0:07`, `12:03`, `1:02:33`.
 #[must_use]
 pub fn playing_time(duration_ms: u64) -> String {
@@ -86,6 +114,28 @@ mod tests {
         ];
         for (amount, words) in table {
             assert_eq!(bytes(amount), words);
+        }
+    }
+
+    #[test]
+    fn sats_in_words() {
+        let table = [
+            (0, "0 sats", "0.00000000 BTC"),
+            (1, "1 sat", "0.00000001 BTC"),
+            (999, "999 sats", "0.00000999 BTC"),
+            (2_100, "2,100 sats", "0.00002100 BTC"),
+            (123_456_789, "123,456,789 sats", "1.23456789 BTC"),
+            (
+                2_100_000_000_000_000,
+                "2,100,000,000,000,000 sats",
+                "21000000.00000000 BTC",
+            ),
+        ];
+        for (amount, words, coins) in table {
+            assert_eq!(
+                (sats(amount).as_str(), bitcoin(amount).as_str()),
+                (words, coins)
+            );
         }
     }
 

@@ -66,6 +66,8 @@ pub struct NodeChip {
     pub peers: u64,
     /// Nothing leaves the machine.
     pub offline: bool,
+    /// It follows a chain that payments can be proved on.
+    pub pays: bool,
 }
 
 /// The frame of a page.
@@ -110,6 +112,12 @@ impl Frame {
     #[must_use]
     pub fn signed_in(&self) -> bool {
         self.viewer.is_some()
+    }
+
+    /// Whether votes can be paid for here.
+    #[must_use]
+    pub fn pays(&self) -> bool {
+        self.chip.is_some_and(|chip| chip.pays)
     }
 
     /// Relative time.

@@ -7,6 +7,7 @@ pub use askama::Template;
 
 pub mod amount;
 pub mod board;
+pub mod chain;
 pub mod chart;
 pub mod compose;
 pub mod data;
@@ -21,6 +22,7 @@ pub mod media;
 pub mod moderate;
 pub mod node;
 pub mod operator;
+pub mod payments;
 pub mod pins;
 pub mod problem;
 pub mod profile;
@@ -36,6 +38,10 @@ pub mod when;
 mod fixture;
 #[cfg(test)]
 mod pages_test;
+#[cfg(test)]
+mod payments_fixture;
+#[cfg(test)]
+mod payments_pages_test;
 #[cfg(test)]
 mod swarm_fixture;
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub fn frame(signed_in: bool) -> Frame {
         chip: signed_in.then_some(NodeChip {
             peers: 1,
             offline: false,
+            pays: true,
         }),
         ..Frame::default()
     }

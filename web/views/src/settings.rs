@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::amount;
-use crate::data::{Profile, Status};
+use crate::data::{ChainStatus, PaymentKey, Profile, Status};
 use crate::frame::{Frame, Theme};
 
 /// Profile, boards, sessions, storage.
@@ -16,6 +16,10 @@ pub struct SettingsPage<'a> {
     pub profile: &'a Profile,
     /// State of the node, for the quota.
     pub status: &'a Status,
+    /// The person's own payment key.
+    pub key: Option<&'a PaymentKey>,
+    /// The chain that payments are proved on.
+    pub chain: &'a ChainStatus,
 }
 
 impl SettingsPage<'_> {

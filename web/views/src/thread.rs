@@ -161,14 +161,36 @@ impl Post {
     /// Why the content is covered; none when it isn't.
     #[must_use]
     pub fn cover(&self) -> Option<String> {
-        match (&self.hidden, self.nsfw) {
-            (Some(reason), _) if reason.trim().is_empty() => {
+        match (&self.hidden, self.unpaid_price, self.nsfw) {
+            (Some(reason), _, _) if reason.trim().is_empty() => {
                 Some("Hidden by a moderator".to_owned())
             }
-            (Some(reason), _) => Some(format!("Hidden by a moderator: {}", visible(reason))),
-            (None, true) => Some("Marked as sensitive".to_owned()),
-            (None, false) => None,
+            (Some(reason), _, _) => Some(format!("Hidden by a moderator: {}", visible(reason))),
+            (None, Some(price), _) if !self.mine => Some(format!(
+                "Not paid yet: {} to post here",
+                amount::sats(price)
+            )),
+            (None, _, true) => Some("Marked as sensitive".to_owned()),
+            (None, _, false) => None,
         }
+    }
+
+    /// Folded away because its board has a price, and nothing is proved.
+    #[must_use]
+    pub fn is_unpaid(&self) -> bool {
+        self.unpaid_price.is_some() && !self.mine
+    }
+
+    /// Shown as one line, until asked for.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.hidden.is_some() || self.is_unpaid()
+    }
+
+    /// What others want to see paid for one's own post.
+    #[must_use]
+    pub fn own_price(&self) -> Option<u64> {
+        self.unpaid_price.filter(|_| self.mine)
     }
 
     /// What a reader has to know when this node doesn't fully vouch for it.
