@@ -98,6 +98,15 @@ impl Client {
         Ok(Lines::new(format!("POST {path}"), response.into_body()))
     }
 
+    /// `GET` of an event stream, one JSON object an event.
+    pub(super) async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Lines<T>, CommandError> {
+        let response = self.send(Method::GET, path, NOTHING, None).await?;
+        Ok(Lines::new(format!("GET {path}"), response.into_body()))
+    }
+
     /// `GET` of raw bytes, of a range if there is one.
     pub(super) async fn bytes(
         &self,

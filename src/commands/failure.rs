@@ -54,6 +54,12 @@ pub enum CommandError {
     /// The node's bytes are not what was asked for.
     #[error("{0}")]
     NotVerified(String),
+    /// What is needed isn't here.
+    #[error("{0}")]
+    Missing(String),
+    /// The data folder, or headers in it, can't be used.
+    #[error("{}", with_causes(.0.as_ref()))]
+    Headers(#[source] Box<dyn Error + Send + Sync>),
     /// The connection broke, or the node gave up on the request.
     #[error("the node stopped answering {request}: {source}; look at its log, then try again")]
     Connection {
@@ -95,6 +101,20 @@ fn data_flag(data: &Path) -> String {
     }
 }
 
+/// What happened and why, for errors that leave their causes to be told.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text.push_str(&format!(": {why}"));
+        }
+        cause = error.source();
+    }
+    text
+}
+
 fn because(reason: &Option<String>) -> String {
     reason
         .as_ref()
@@ -119,11 +139,13 @@ impl CommandError {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Refused(detail) => detail.code.exit_code(),
             Self::NotVerified(_) => NOT_VERIFIED,
+            Self::Missing(_) => NOT_FOUND,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
             Self::Start(_)
             | Self::Ended
             | Self::Connection { .. }
             | Self::Answer { .. }
+            | Self::Headers(_)
             | Self::Io { .. } => FAILED,
         }
     }
@@ -138,9 +160,10 @@ impl CommandError {
             Self::Usage(_) => return api_name(ErrorCode::Invalid),
             Self::Refused(detail) => return api_name(detail.code),
             Self::NotVerified(_) => return api_name(ErrorCode::NotVerified),
+            Self::Missing(_) => return api_name(ErrorCode::NotFound),
             Self::Connection { .. } => "connection",
             Self::Answer { .. } => "answer",
-            Self::Io { .. } => "file",
+            Self::Headers(_) | Self::Io { .. } => "file",
         };
         name.to_owned()
     }

@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod chain;
 pub mod client;
 mod deny;
 mod export;
@@ -11,6 +12,7 @@ mod identity;
 mod import;
 mod mirror;
 mod outcome;
+mod pay;
 mod pins;
 mod post;
 mod progress;
@@ -89,6 +91,12 @@ enum Command {
     /// What is mirrored, and who else mirrors
     #[command(subcommand)]
     Mirror(mirror::MirrorCommand),
+    /// Payments of votes, and what proves them
+    #[command(subcommand)]
+    Pay(pay::PayCommand),
+    /// The header chain that payments are proved on
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Peers, topics, pins, bytes
     Status,
     /// Check everything held again: signatures, hashes, indexes
@@ -121,7 +129,10 @@ impl Cli {
                 args.check()?;
                 post::run(&Client::of_folder(&data)?, args).await
             }
-            Command::Vote(args) => post::vote(&Client::of_folder(&data)?, &args).await,
+            Command::Vote(args) => {
+                args.check()?;
+                post::vote(&Client::of_folder(&data)?, &args).await
+            }
             Command::Thread(args) => thread::run(&Client::of_folder(&data)?, &args).await,
             Command::Add(args) => add::run(&Client::of_folder(&data)?, &args).await,
             Command::Get(args) => {
@@ -142,6 +153,8 @@ impl Cli {
             Command::Unpin(args) => pins::unpin(&Client::of_folder(&data)?, &args).await,
             Command::Pins => pins::list(&Client::of_folder(&data)?).await,
             Command::Mirror(command) => mirror::run(&data, command).await,
+            Command::Pay(command) => pay::run(&data, command).await,
+            Command::Chain(command) => chain::run(&flags, command).await,
             Command::Status => status::run(&Client::of_folder(&data)?).await,
             Command::Verify => verify::run(&Client::of_folder(&data)?).await,
             Command::Identity(command) => identity::run(&Client::of_folder(&data)?, command).await,

@@ -16,6 +16,7 @@ use super::{
     client::Client,
     failure::CommandError,
     outcome::Outcome,
+    pay::{self, OfferArgs},
     torrents::parse_publicity,
     words::{added, availability, line},
 };
@@ -65,6 +66,8 @@ pub(super) struct VoteArgs {
     /// Which way
     #[arg(value_enum)]
     way: Way,
+    #[command(flatten)]
+    offer: OfferArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,6 +75,28 @@ enum Way {
     Up,
     Down,
     Clear,
+}
+
+impl Way {
+    fn dir(self) -> i8 {
+        match self {
+            Self::Up => 1,
+            Self::Down => -1,
+            Self::Clear => 0,
+        }
+    }
+}
+
+impl VoteArgs {
+    /// What clap can't check.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        if self.offer.pay.is_some() && self.way.dir() == 0 {
+            return Err(CommandError::Usage(
+                "a vote that is taken back can't be paid for: leave --pay out".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl PostArgs {
@@ -151,13 +176,11 @@ pub(super) async fn run(client: &Client, args: PostArgs) -> Result<Outcome, Comm
 }
 
 pub(super) async fn vote(client: &Client, args: &VoteArgs) -> Result<Outcome, CommandError> {
-    let vote = VoteRequest {
-        dir: match args.way {
-            Way::Up => 1,
-            Way::Down => -1,
-            Way::Clear => 0,
-        },
-    };
+    let dir = args.way.dir();
+    if let Some(sats) = args.offer.pay {
+        return pay::vote(client, args.cid, dir, sats, &args.offer).await;
+    }
+    let vote = VoteRequest { dir };
     let path = format!("/api/v1/votes/{}", args.cid);
     let voted: Voted = client.call(Method::PUT, &path, Some(&vote)).await?;
     let text = format!("{}\nscore {}", voted.id, voted.score);

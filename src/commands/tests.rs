@@ -14,7 +14,7 @@ use tokio::{
 use super::{Cli, Outcome, failure::CommandError};
 
 /// Answers every request by its head until it is dropped.
-struct Stub {
+pub(super) struct Stub {
     data: tempfile::TempDir,
     task: JoinHandle<()>,
 }
@@ -39,7 +39,7 @@ async fn head(stream: &mut TcpStream) -> String {
 }
 
 impl Stub {
-    async fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+    pub(super) async fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let data = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -57,7 +57,7 @@ impl Stub {
         Self { data, task }
     }
 
-    async fn run(&self, args: &[&str]) -> Result<Outcome, CommandError> {
+    pub(super) async fn run(&self, args: &[&str]) -> Result<Outcome, CommandError> {
         let data = self.data.path().to_str().unwrap();
         let line = ["datt", "--data", data]
             .into_iter()
@@ -65,12 +65,12 @@ impl Stub {
         Cli::try_parse_from(line).unwrap().run().await
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.data.path().join(name).to_str().unwrap().to_owned()
     }
 }
 
-fn answer(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+pub(super) fn answer(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
@@ -78,7 +78,7 @@ fn answer(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn events(list: &[&str]) -> Vec<u8> {
+pub(super) fn events(list: &[&str]) -> Vec<u8> {
     let body: String = list
         .iter()
         .map(|data| format!("event: x\ndata: {data}\n\n"))

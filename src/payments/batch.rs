@@ -6,66 +6,41 @@
 
 mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Address, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Address, ScriptBuf, Transaction, address::NetworkUnchecked};
 use model::EntryId;
-use spv::Network;
+use spv::{
+    Network,
+    proof::{
+        batch::{Batch, MAX_RECIPIENTS, MAX_VOTES, Recipient},
+        commitments, plain_script,
+    },
+};
 use thiserror::Error;
 
-use super::keys;
 pub use template::{Coin, FEE_SAT_PER_VB, Funding, Template, TemplateError, template};
 
-/// Recipients of one batch. A proof carries the whole transaction without signatures, and must
-/// fit into [`spv::proof::MAX_PROOF_BYTES`] beside its paths.
-pub const RECIPIENTS: usize = 128;
-/// Votes of one batch; its sum trees could hold more, a person could hardly look at them.
-pub const VOTES: usize = 10_000;
-/// Coins that a batch spends, for the same reason as [`RECIPIENTS`].
-pub const INPUTS: usize = 16;
-/// Bytes of a transaction without signatures that leave room for the paths of any proof.
-pub const TRANSACTION_BYTES: usize = 6_400;
-
-/// An unpaid vote.
+/// A vote that is to be paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct Unpaid {
     /// The vote.
     pub vote: EntryId,
     /// What it shall be paid.
     pub sats: u64,
     /// To whom; none where the recipient has no key on this network.
-    pub recipient: Option<Recipient>,
+    pub payee: Option<Payee>,
 }
 
 /// A published payment key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Recipient {
+pub struct Payee {
     /// X-only public key.
     pub key: [u8; 32],
     /// The row that published it.
     pub key_row: EntryId,
     /// Address that batches pay to; none: BIP86's of the key.
     pub address: Option<String>,
-}
-
-/// One output of a batch that pays votes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payee {
-    /// Where the output pays to.
-    pub script: ScriptBuf,
-    /// X-only public key of the recipient.
-    pub key: [u8; 32],
-    /// The row that published it.
-    pub key_row: EntryId,
-    /// The votes and what each is paid, in the order they were offered.
-    pub votes: Vec<(EntryId, u64)>,
-}
-
-impl Payee {
-    /// Value of the output.
-    pub fn sats(&self) -> u64 {
-        self.votes.iter().map(|(_, sats)| sats).sum()
-    }
 }
 
 /// Why a vote is not in a batch.
@@ -78,7 +53,7 @@ pub enum LeftOut {
     #[error("its recipient's payment key is no public key")]
     BadKey,
     /// The address is none of this network.
-    #[error("its recipient's address `{address}` is none of {network}: {reason}")]
+    #[error("its recipient's address `{address}` is none on {network}: {reason}")]
     BadAddress {
         /// As published.
         address: String,
@@ -90,6 +65,9 @@ pub enum LeftOut {
     /// Nothing to pay.
     #[error("it is to be paid 0 sats")]
     Nothing,
+    /// It stands in the batch already.
+    #[error("the batch pays it once already")]
+    Twice,
     /// No node would pass the output on.
     #[error(
         "all votes for its recipient make {sats} sats, and no output below {dust} sats is passed \
@@ -101,108 +79,102 @@ pub enum LeftOut {
         /// The least that is passed on.
         dust: u64,
     },
-    /// More votes than were asked for.
+    /// More votes than were asked for, or than a batch holds.
     #[error("the batch is full: {0} votes")]
     TooManyVotes(usize),
     /// More recipients than proofs have room for.
-    #[error("the batch is full: {RECIPIENTS} recipients; make another one when this is signed")]
+    #[error("the batch is full: {MAX_RECIPIENTS} recipients; make another when this one is signed")]
     TooManyRecipients,
 }
 
-/// What of the offered votes goes into a batch.
+/// What of the votes goes into a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gathered {
-    /// Outputs, in the order in which their recipients were offered first.
-    pub payees: Vec<Payee>,
+    /// Who is paid, in the order in which they came first.
+    pub recipients: Vec<Recipient>,
     /// The other votes.
     pub left_out: Vec<(EntryId, LeftOut)>,
 }
 
 impl Gathered {
-    /// Sum of the outputs, without the fee.
-    pub fn total_sats(&self) -> u64 {
-        self.payees.iter().map(Payee::sats).sum()
-    }
-
     /// Votes that are paid.
     pub fn votes(&self) -> impl Iterator<Item = EntryId> {
-        self.payees
-            .iter()
-            .flat_map(|payee| payee.votes.iter().map(|(vote, _)| *vote))
+        let recipients = self.recipients.iter();
+        recipients.flat_map(|one| one.votes.iter().map(|(vote, _)| *vote))
     }
 }
 
-/// Gathers offered votes by recipient, at most `max_votes`, those offered first.
-pub fn gather(network: Network, offers: Vec<Offer>, max_votes: usize) -> Gathered {
-    let max_votes = max_votes.min(VOTES);
+/// Gathers votes by recipient, at most `max_votes`, the first ones given.
+pub fn gather(network: Network, unpaid: Vec<Unpaid>, max_votes: usize) -> Gathered {
+    let max_votes = max_votes.min(MAX_VOTES);
     let mut gathered = Gathered::default();
-    let mut places = BTreeMap::<Recipient, usize>::new();
+    let mut places = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut count = 0;
-    for Offer {
-        vote,
-        sats,
-        recipient,
-    } in offers
-    {
-        let placed = place(network, &mut gathered.payees, &mut places, recipient, sats);
+    for Unpaid { vote, sats, payee } in unpaid {
+        let placed = if sats == 0 {
+            Err(LeftOut::Nothing)
+        } else if seen.contains(&vote) {
+            Err(LeftOut::Twice)
+        } else if count == max_votes {
+            Err(LeftOut::TooManyVotes(max_votes))
+        } else {
+            place(network, &mut gathered.recipients, &mut places, payee)
+        };
         match placed {
-            Ok(_) if count == max_votes => {
-                let full = LeftOut::TooManyVotes(max_votes);
-                gathered.left_out.push((vote, full));
-            }
             Ok(at) => {
-                gathered.payees[at].votes.push((vote, sats));
+                gathered.recipients[at].votes.push((vote, sats));
+                seen.insert(vote);
                 count += 1;
             }
             Err(why) => gathered.left_out.push((vote, why)),
         }
     }
-    drop_dust(&mut gathered);
+    leave_dust(&mut gathered);
     gathered
 }
 
 fn place(
     network: Network,
-    payees: &mut Vec<Payee>,
-    places: &mut BTreeMap<Recipient, usize>,
-    recipient: Option<Recipient>,
-    sats: u64,
+    recipients: &mut Vec<Recipient>,
+    places: &mut BTreeMap<Payee, usize>,
+    payee: Option<Payee>,
 ) -> Result<usize, LeftOut> {
-    let recipient = recipient.ok_or(LeftOut::NoKey(network))?;
-    if sats == 0 {
-        return Err(LeftOut::Nothing);
-    }
-    if let Some(at) = places.get(&recipient) {
+    let payee = payee.ok_or(LeftOut::NoKey(network))?;
+    if let Some(at) = places.get(&payee) {
         return Ok(*at);
     }
-    let script = script(network, &recipient)?;
-    if payees.len() == RECIPIENTS {
+    let script = script(network, &payee)?;
+    if recipients.len() == MAX_RECIPIENTS {
         return Err(LeftOut::TooManyRecipients);
     }
-    payees.push(Payee {
+    recipients.push(Recipient {
         script,
-        key: recipient.key,
-        key_row: recipient.key_row,
+        key: payee.key,
+        key_row: payee.key_row,
         votes: Vec::new(),
     });
-    places.insert(recipient, payees.len() - 1);
-    Ok(payees.len() - 1)
+    places.insert(payee, recipients.len() - 1);
+    Ok(recipients.len() - 1)
 }
 
-/// Where a batch pays a recipient: to the published address, else to BIP86's of the key.
+/// Where a batch pays: to the published address, else to BIP86's of the key.
 ///
 /// # Errors
 /// When the address is none of this network, or the key no point.
-pub fn script(network: Network, recipient: &Recipient) -> Result<ScriptBuf, LeftOut> {
-    let own = keys::address(&recipient.key, network).map_err(|_| LeftOut::BadKey)?;
-    let text = recipient.address.as_ref().unwrap_or(&own);
-    read_address(network, text)
-        .map(|address| address.script_pubkey())
-        .map_err(|reason| LeftOut::BadAddress {
+pub fn script(network: Network, payee: &Payee) -> Result<ScriptBuf, LeftOut> {
+    let own = plain_script(&payee.key).map_err(|_| LeftOut::BadKey)?;
+    let Some(text) = &payee.address else {
+        return Ok(own);
+    };
+    match read_address(network, text) {
+        Ok(address) => Ok(address.script_pubkey()),
+        Err(reason) => Err(LeftOut::BadAddress {
             address: text.clone(),
             network,
             reason,
-        })
+        }),
+    }
 }
 
 /// Reads an address of this network; the error is a reason in words.
@@ -210,39 +182,37 @@ pub fn script(network: Network, recipient: &Recipient) -> Result<ScriptBuf, Left
 /// # Errors
 /// When it is none, or one of another network.
 pub fn read_address(network: Network, text: &str) -> Result<Address, String> {
-    let address = text
-        .parse::<Address<bitcoin::address::NetworkUnchecked>>()
-        .map_err(|error| error.to_string())?;
-    address
-        .require_network(network.kind())
-        .map_err(|_| "it belongs to another network".to_owned())
+    let address: Address<NetworkUnchecked> = text
+        .parse()
+        .map_err(|error: bitcoin::address::ParseError| error.to_string())?;
+    let checked = address.require_network(network.kind());
+    checked.map_err(|_| "it belongs to another network".to_owned())
 }
 
-/// The least value that nodes pass on to this script: 294 sats for P2WPKH, 330 for taproot.
-fn dust(script: &ScriptBuf) -> u64 {
-    script.minimal_non_dust().to_sat()
-}
-
-fn drop_dust(gathered: &mut Gathered) {
-    let payees = std::mem::take(&mut gathered.payees);
-    for payee in payees {
-        let (sats, dust) = (payee.sats(), dust(&payee.script));
-        if payee.votes.is_empty() {
-            continue;
+/// Takes out who would get less than nodes pass on: 294 sats to P2WPKH, 330 to taproot.
+fn leave_dust(gathered: &mut Gathered) {
+    let left_out = &mut gathered.left_out;
+    gathered.recipients.retain(|recipient| {
+        let votes = recipient.votes.iter();
+        let sats = votes.fold(0, |sum: u64, (_, sats)| sum.saturating_add(*sats));
+        let dust = recipient.script.minimal_non_dust().to_sat();
+        if sats < dust {
+            let small = recipient.votes.iter();
+            left_out.extend(small.map(|(vote, _)| (*vote, LeftOut::Dust { sats, dust })));
         }
-        if sats >= dust {
-            gathered.payees.push(payee);
-            continue;
-        }
-        let small = payee.votes.into_iter();
-        let small = small.map(|(vote, _)| (vote, LeftOut::Dust { sats, dust }));
-        gathered.left_out.extend(small);
-    }
+        sats >= dust
+    });
 }
 
 /// How a transaction differs from its batch.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Misfit {
+    /// Another batch, or none.
+    #[error("the transaction carries no commitment to this batch")]
+    NoCommitment,
+    /// Two commitments prove nothing.
+    #[error("the transaction carries {0} commitments to batches; only one may be")]
+    SeveralCommitments(usize),
     /// An output stands elsewhere.
     #[error(
         "output {wanted} of the batch stands in place {found}: its outputs must stay in their \
@@ -255,10 +225,15 @@ pub enum Misfit {
         found: usize,
     },
     /// An output is missing.
-    #[error("output {0} of the batch is missing: {1} sats to {2}")]
-    Missing(usize, u64, ScriptBuf),
-    /// Another amount.
-    #[error("output {place} of the batch pays {found} sats instead of {wanted}")]
+    #[error("output {place} of the batch, {sats} sats, is missing")]
+    Missing {
+        /// Its place.
+        place: usize,
+        /// Its value.
+        sats: u64,
+    },
+    /// Too small an amount.
+    #[error("output {place} of the batch holds {found} sats instead of {wanted}")]
     Amount {
         /// Its place.
         place: usize,
@@ -269,41 +244,54 @@ pub enum Misfit {
     },
     /// Proofs would be too large.
     #[error(
-        "the transaction has {0} bytes without its signatures, at most {TRANSACTION_BYTES} leave \
-         room for proofs: spend fewer coins, or pay fewer recipients"
+        "the transaction has {found} bytes without its signatures, and proofs have room for \
+         {room}: spend fewer coins"
     )]
-    TooLong(usize),
+    TooLong {
+        /// Its bytes.
+        found: usize,
+        /// Most that proofs can carry.
+        room: usize,
+    },
 }
 
 /// Whether a transaction still has the outputs of a batch, all in their places.
 ///
 /// # Errors
-/// The first difference.
-pub fn fits(transaction: &Transaction, outputs: &[TxOut]) -> Result<(), Misfit> {
-    for (place, wanted) in outputs.iter().enumerate() {
+/// The first difference, and what to do about it.
+pub fn fits(batch: &Batch, transaction: &Transaction) -> Result<(), Misfit> {
+    match commitments(transaction).as_slice() {
+        [one] if one == batch.commitment() => {}
+        [] | [_] => return Err(Misfit::NoCommitment),
+        several => return Err(Misfit::SeveralCommitments(several.len())),
+    }
+    for (place, wanted) in batch.outputs().iter().enumerate() {
+        let (script, sats) = (&wanted.script_pubkey, wanted.value.to_sat());
         let found = transaction.output.get(place);
-        if found == Some(wanted) {
-            continue;
-        }
-        if let Some(found) = transaction.output.iter().position(|one| one == wanted) {
-            return Err(Misfit::Moved {
-                wanted: place,
+        let found = found.filter(|one| one.script_pubkey == *script);
+        if let Some(found) = found {
+            let found = found.value.to_sat();
+            if found >= sats {
+                continue;
+            }
+            return Err(Misfit::Amount {
+                place,
+                wanted: sats,
                 found,
             });
         }
-        let sats = wanted.value.to_sat();
-        return Err(match found {
-            Some(one) if one.script_pubkey == wanted.script_pubkey => Misfit::Amount {
-                place,
-                wanted: sats,
-                found: one.value.to_sat(),
+        let mut outputs = transaction.output.iter();
+        return Err(match outputs.position(|one| one == wanted) {
+            Some(found) => Misfit::Moved {
+                wanted: place,
+                found,
             },
-            _ => Misfit::Missing(place, sats, wanted.script_pubkey.clone()),
+            None => Misfit::Missing { place, sats },
         });
     }
-    let bytes = transaction.base_size();
-    if bytes > TRANSACTION_BYTES {
-        return Err(Misfit::TooLong(bytes));
+    let (found, room) = (transaction.base_size(), batch.transaction_room());
+    if found > room {
+        return Err(Misfit::TooLong { found, room });
     }
     Ok(())
 }

@@ -7,10 +7,10 @@ use std::fmt;
 
 use bip39::Mnemonic;
 use bitcoin::{
-    CompressedPublicKey, PrivateKey, XOnlyPublicKey,
+    Address, CompressedPublicKey, PrivateKey, ScriptBuf, XOnlyPublicKey,
     bip32::{ChildNumber, DerivationPath, Xpriv},
-    key::{Keypair, Secp256k1, TapTweak, UntweakedPublicKey},
-    secp256k1::{All, Parity, Scalar},
+    key::{Keypair, Secp256k1, UntweakedPublicKey},
+    secp256k1::{All, Scalar},
 };
 use data_encoding::HEXLOWER_PERMISSIVE;
 use spv::Network;
@@ -199,20 +199,36 @@ fn path(network: Network) -> DerivationPath {
     ])
 }
 
+/// The internal key of an output paid to `key`, tweaked or not.
+fn internal(
+    key: &[u8; X_ONLY_BYTES],
+    tweak: Option<&[u8; 32]>,
+) -> Result<UntweakedPublicKey, KeyError> {
+    let point = UntweakedPublicKey::from_slice(key).map_err(|_| KeyError::NoPoint)?;
+    let Some(tweak) = tweak else {
+        return Ok(point);
+    };
+    let refused = || KeyError::Tweak(hex(tweak));
+    let scalar = Scalar::from_be_bytes(*tweak).map_err(|_| refused())?;
+    let added = point.add_tweak(&Secp256k1::verification_only(), &scalar);
+    added.map(|(point, _)| point).map_err(|_| refused())
+}
+
 /// Descriptor that watches an output paid to `key`, tweaked or not; it spends nothing.
 ///
 /// # Errors
 /// When the key is no point, or the tweak makes none.
 pub fn watching(key: &[u8; X_ONLY_BYTES], tweak: Option<&[u8; 32]>) -> Result<String, KeyError> {
-    let mut point = UntweakedPublicKey::from_slice(key).map_err(|_| KeyError::NoPoint)?;
-    if let Some(tweak) = tweak {
-        let refused = || KeyError::Tweak(hex(tweak));
-        let scalar = Scalar::from_be_bytes(*tweak).map_err(|_| refused())?;
-        let added: Result<(UntweakedPublicKey, Parity), _> =
-            point.add_tweak(&Secp256k1::verification_only(), &scalar);
-        point = added.map_err(|_| refused())?.0;
-    }
-    Ok(checksummed(&format!("tr({point})")))
+    Ok(checksummed(&format!("tr({})", internal(key, tweak)?)))
+}
+
+/// Script of an output paid to `key`, tweaked or not: BIP86.
+///
+/// # Errors
+/// When the key is no point, or the tweak makes none.
+pub fn script(key: &[u8; X_ONLY_BYTES], tweak: Option<&[u8; 32]>) -> Result<ScriptBuf, KeyError> {
+    let secp = Secp256k1::verification_only();
+    Ok(ScriptBuf::new_p2tr(&secp, internal(key, tweak)?, None))
 }
 
 /// What a spending descriptor is made of, where no secret is at hand.
@@ -228,9 +244,9 @@ pub fn placeholder(tweak: Option<&[u8; 32]>) -> String {
 /// # Errors
 /// When the key is no point.
 pub fn address(key: &[u8; X_ONLY_BYTES], network: Network) -> Result<String, KeyError> {
-    let point = UntweakedPublicKey::from_slice(key).map_err(|_| KeyError::NoPoint)?;
-    let (output, _) = point.tap_tweak(&Secp256k1::verification_only(), None);
-    Ok(bitcoin::Address::p2tr_tweaked(output, network.kind()).to_string())
+    let secp = Secp256k1::verification_only();
+    let point = internal(key, None)?;
+    Ok(Address::p2tr(&secp, point, None, network.kind()).to_string())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,14 +1,15 @@
 //! The transaction of a batch before it is signed: with the coins that are given, or for a wallet
 //! to fund.
 
+use std::collections::BTreeSet;
+
 use bitcoin::{
     Amount, OutPoint, Psbt, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
     absolute::LockTime,
     transaction::{InputWeightPrediction, Version, predict_weight},
 };
+use spv::proof::batch::Batch;
 use thiserror::Error;
-
-use super::INPUTS;
 
 /// Highest fee rate that can't be a slip of the finger, sats for a virtual byte.
 pub const FEE_SAT_PER_VB: u64 = 1_000;
@@ -40,15 +41,22 @@ pub struct Funding {
 /// Why there is no template.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TemplateError {
-    /// No outputs.
-    #[error("no unpaid vote can be paid by this batch")]
-    Nothing,
     /// Zero, or far above what is ever paid.
     #[error("a fee rate is from 1 to {FEE_SAT_PER_VB} sats for a virtual byte, not {0}")]
     FeeRate(u64),
     /// More coins than proofs have room for.
-    #[error("a batch spends at most {INPUTS} coins, so that its proofs stay small, not {0}")]
-    TooManyCoins(usize),
+    #[error(
+        "with {coins} coins the transaction has {found} bytes, and proofs have room for {room}: \
+         spend fewer coins"
+    )]
+    TooLong {
+        /// Coins given.
+        coins: usize,
+        /// Bytes without signatures.
+        found: usize,
+        /// Most that proofs can carry.
+        room: usize,
+    },
     /// One coin twice.
     #[error("the coin {0} is given twice")]
     CoinTwice(OutPoint),
@@ -96,24 +104,18 @@ pub struct Template {
     pub change_sats: Option<u64>,
 }
 
-/// The template of a transaction with these outputs in their places, the commitment the last of
-/// them: without coins for a wallet to fund, else complete but for signatures.
+/// The template of a batch's transaction, its outputs in their places, change behind them: without
+/// coins for a wallet to fund, else complete but for signatures.
 ///
 /// # Errors
 /// When coins, fee or change don't fit together.
-pub fn template(outputs: Vec<TxOut>, funding: &Funding) -> Result<Template, TemplateError> {
-    if outputs.is_empty() {
-        return Err(TemplateError::Nothing);
-    }
+pub fn template(batch: &Batch, funding: &Funding) -> Result<Template, TemplateError> {
     let coins = &funding.coins;
-    if coins.len() > INPUTS {
-        return Err(TemplateError::TooManyCoins(coins.len()));
-    }
     let mut transaction = Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
         input: coins.iter().map(spend).collect(),
-        output: outputs,
+        output: batch.outputs().to_vec(),
     };
     let (mut fee_sats, mut change_sats) = (None, None);
     if !coins.is_empty() {
@@ -123,6 +125,11 @@ pub fn template(outputs: Vec<TxOut>, funding: &Funding) -> Result<Template, Temp
             change_sats = Some(change.value.to_sat());
             transaction.output.push(change);
         }
+    }
+    let (found, room) = (transaction.base_size(), batch.transaction_room());
+    if found > room {
+        let coins = coins.len();
+        return Err(TemplateError::TooLong { coins, found, room });
     }
     let psbt = Psbt::from_unsigned_tx(transaction);
     let mut psbt = psbt.map_err(|error| TemplateError::Psbt(error.to_string()))?;
@@ -200,8 +207,9 @@ fn sum(sats: impl Iterator<Item = u64>) -> Result<u64, TemplateError> {
 
 fn predictions(coins: &[Coin]) -> Result<Vec<InputWeightPrediction>, TemplateError> {
     let mut inputs = Vec::with_capacity(coins.len());
-    for (at, coin) in coins.iter().enumerate() {
-        if coins[..at].iter().any(|one| one.outpoint == coin.outpoint) {
+    let mut seen = BTreeSet::new();
+    for coin in coins {
+        if !seen.insert(coin.outpoint) {
             return Err(TemplateError::CoinTwice(coin.outpoint));
         }
         inputs.push(if coin.script.is_p2wpkh() {
