@@ -42,7 +42,7 @@ pub use feed::{current_key, key_state, vote_facts};
 use index::Index;
 use proof::View;
 use ranking::{Ranking, Weights};
-pub use run::run;
+pub use run::{run, tell_offers};
 pub use sums::VoteSum;
 
 /// Changes that a slow reader may lag behind before it has to read anew.
@@ -79,7 +79,7 @@ pub struct Payments {
     /// Something is awaited that wasn't, or no longer.
     pub look: Notify,
     /// Why there is no header chain though one was asked for.
-    pub failure: Mutex<Option<String>>,
+    failure: Mutex<Option<String>>,
     index: Mutex<Index>,
     spv: OnceLock<Spv>,
     changes: broadcast::Sender<Changed>,
@@ -115,6 +115,11 @@ impl Payments {
     /// The light client, while it runs.
     pub fn spv(&self) -> Option<&Spv> {
         self.spv.get()
+    }
+
+    /// Why there is no header chain though one was asked for.
+    pub fn failure(&self) -> Option<String> {
+        lock(&self.failure).clone()
     }
 
     /// Reads the proofs.

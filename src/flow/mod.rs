@@ -11,6 +11,7 @@ pub mod import_car;
 pub mod ingest;
 mod mend;
 pub mod name;
+pub mod pay;
 pub mod publish;
 pub mod retrieve;
 pub mod seed;

@@ -108,6 +108,16 @@ impl Standing {
         }
     }
 
+    /// Of a payment whose vote isn't held: whom it pays can't be told.
+    pub fn alone(checked: Checked) -> Self {
+        Self::Sound(Sound {
+            checked: Box::new(checked),
+            payee: None,
+            place: Place::Unchecked(Doubt::NoChain),
+            was_confirmed: false,
+        })
+    }
+
     /// Judges by the chain.
     pub fn judge<H: Headers>(&mut self, view: &View<'_, H>) {
         let Self::Sound(sound) = self else {

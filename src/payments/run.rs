@@ -129,7 +129,7 @@ async fn follow_chain(core: &Arc<Core>) {
 }
 
 /// Tells that own offers changed.
-pub(super) async fn tell_offers(core: &Arc<Core>, votes: BTreeSet<EntryId>) {
+pub async fn tell_offers(core: &Arc<Core>, votes: BTreeSet<EntryId>) {
     let read = core.store("read votes", move |database| {
         let reader = database.read()?;
         let mut found = Vec::new();

@@ -97,6 +97,29 @@ fn why(sound: &Sound) -> Option<String> {
     }
 }
 
+impl Standing {
+    /// How far it got by itself, and why no further.
+    pub fn told(&self, settled: u32) -> (PaymentState, Option<String>) {
+        let sound = match self {
+            Self::False(why) => return (PaymentState::False, Some(why.to_string())),
+            Self::Sound(sound) => sound,
+        };
+        (
+            state(step(sound), confirmations(sound), settled),
+            why(sound),
+        )
+    }
+}
+
+fn state(step: Step, confirmations: u32, settled: u32) -> PaymentState {
+    match step {
+        Step::Unchecked => PaymentState::Unchecked,
+        Step::Away => PaymentState::Disconnected,
+        Step::Confirmed if confirmations >= settled => PaymentState::Settled,
+        Step::Confirmed => PaymentState::Confirmed,
+    }
+}
+
 fn confirmations(sound: &Sound) -> u32 {
     match sound.place {
         Place::Confirmed { confirmations, .. } => confirmations,
@@ -156,12 +179,7 @@ impl Index {
             sum.confirmations = sum.confirmations.min(depth);
             sum.sats = sum.sats.saturating_add(sound.checked.sats);
         }
-        sum.state = match best {
-            Step::Unchecked => PaymentState::Unchecked,
-            Step::Away => PaymentState::Disconnected,
-            Step::Confirmed if sum.confirmations >= settled => PaymentState::Settled,
-            Step::Confirmed => PaymentState::Confirmed,
-        };
+        sum.state = state(best, sum.confirmations, settled);
         if best == Step::Confirmed && !vote.facts.superseded {
             sum.counted_sats = sum.sats;
         }

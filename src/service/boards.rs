@@ -10,7 +10,10 @@ use gateway::{
 use model::SpaceId;
 use views::data;
 
-use super::authors::{Authors, limit, may_see, unknown};
+use super::{
+    authors::{Authors, limit, may_see, unknown},
+    payments,
+};
 use crate::{core::Core, mirror::presence};
 
 /// Threads of a page, where the request doesn't say.
@@ -90,12 +93,21 @@ pub(super) fn board_link(
     })
 }
 
-fn sort(sort: data::Sort) -> forum::Sort {
-    match sort {
+/// A page of threads in the order asked for.
+fn page(
+    core: &Core,
+    reader: &Reader<'_>,
+    query: &ThreadsQuery,
+) -> Result<forum::Page<forum::ThreadSummary>, DatabaseError> {
+    let count = limit(query.limit, THREADS);
+    let after = query.after.as_deref();
+    let sort = match query.sort {
         data::Sort::Hot => forum::Sort::Hot,
         data::Sort::New => forum::Sort::New,
-        data::Sort::Top | data::Sort::Sats => forum::Sort::Top,
-    }
+        data::Sort::Top => forum::Sort::Top,
+        data::Sort::Sats => return payments::page(core, reader, query.space, after, count),
+    };
+    reader.threads(query.space, sort, after, count)
 }
 
 /// Threads of one board, or of all.
@@ -112,8 +124,7 @@ pub async fn threads(
         let reader = database.read()?;
         let mut authors = Authors::new(&reader);
         let mut boards: BTreeMap<SpaceId, data::BoardLink> = BTreeMap::new();
-        let count = limit(query.limit, THREADS);
-        let page = reader.threads(query.space, sort(query.sort), query.after.as_deref(), count)?;
+        let page = page(&node, &reader, &query)?;
         let mut items = Vec::with_capacity(page.items.len());
         for thread in page.items {
             // An unlisted board's threads are shown on its own page only.
@@ -154,7 +165,7 @@ pub async fn threads(
                 nsfw: thread.nsfw,
                 pinned: thread.pinned,
                 locked: thread.locked,
-                paid: None,
+                paid: payments::paid_in(&node, &thread.root),
                 unpaid_price: None,
             });
         }

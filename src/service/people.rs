@@ -12,6 +12,7 @@ use views::data;
 
 use super::{
     authors::{Authors, limit, may_see, unknown},
+    payments,
     threads::{fill_media, post_data},
 };
 use crate::core::Core;
@@ -39,8 +40,11 @@ pub async fn profile(
         let mut items = Vec::new();
         for post in part.items {
             if may_see(&node, &reader, viewer, &post.space)? {
-                let level = u32::from(post.id != post.root);
-                items.push(post_data(&node, &mut authors, post, level)?);
+                let (level, space) = (u32::from(post.id != post.root), post.space);
+                let mut post = post_data(&node, &mut authors, post, level)?;
+                let one = std::slice::from_mut(&mut post);
+                payments::fill_posts(&node, &reader, &space, one)?;
+                items.push(post);
             }
         }
         let profile = reader.profile(&identity)?.unwrap_or_default();

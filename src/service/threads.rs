@@ -15,6 +15,7 @@ use super::{
     authors::{Authors, limit, may_see, unknown},
     availability,
     boards::board_link,
+    payments,
 };
 use crate::{core::Core, pins::Target};
 
@@ -143,6 +144,7 @@ pub async fn thread(
         for (post, level) in in_reading_order(part.items) {
             posts.push(post_data(&node, &mut authors, post, level)?);
         }
+        payments::fill_posts(&node, &reader, &summary.space, &mut posts)?;
         let board = board_link(&reader, &summary.space)?;
         Ok::<_, DatabaseError>(Some((root, summary, board, posts, part.next)))
     });
@@ -221,8 +223,11 @@ pub async fn post(core: &Arc<Core>, viewer: Viewer, id: EntryId) -> Result<data:
         let me = viewer.is_owner().then_some(node.identity);
         match reader.post(&id, me)? {
             Some(post) if may_see(&node, &reader, viewer, &post.space)? => {
-                let level = u32::from(post.id != post.root);
-                post_data(&node, &mut Authors::new(&reader), post, level).map(Some)
+                let (level, space) = (u32::from(post.id != post.root), post.space);
+                let mut post = post_data(&node, &mut Authors::new(&reader), post, level)?;
+                let one = std::slice::from_mut(&mut post);
+                payments::fill_posts(&node, &reader, &space, one)?;
+                Ok(Some(post))
             }
             _ => Ok::<_, DatabaseError>(None),
         }

@@ -92,7 +92,11 @@ pub async fn publish(core: &Arc<Core>, post: NewPost) -> Result<Published, NodeE
     flow::publish::post(core, post).await
 }
 
-async fn held_post(core: &Arc<Core>, id: EntryId) -> Result<forum::Post, NodeError> {
+/// A post that is held, with the own vote on it.
+///
+/// # Errors
+/// When it isn't.
+pub async fn held_post(core: &Arc<Core>, id: EntryId) -> Result<forum::Post, NodeError> {
     let me = core.identity;
     core.store("read the post", move |database| {
         database.read()?.post(&id, Some(me))

@@ -1,0 +1,127 @@
+//! What payments say in lists: sums beside posts and threads, prices, and threads by sats.
+
+use std::collections::BTreeSet;
+
+use database::{DatabaseError, Reader, forum};
+use model::{EntryId, IdentityId, SpaceId};
+use views::data;
+
+use crate::{
+    core::Core,
+    payments::ranking::{Place, Weights},
+};
+
+/// Identities of a follow graph that are looked at, in each of its two circles.
+const CIRCLE: usize = 10_000;
+
+/// What the posts of a thread were paid.
+pub(in crate::service) fn paid_in(core: &Core, root: &EntryId) -> Option<data::Paid> {
+    let index = core.payments.index();
+    index.paid_in(root, core.payments.settled)
+}
+
+/// Completes posts of one board by what was paid for them, and by its price.
+pub(in crate::service) fn fill_posts(
+    core: &Core,
+    reader: &Reader<'_>,
+    space: &SpaceId,
+    posts: &mut [data::Post],
+) -> Result<(), DatabaseError> {
+    let board = reader.board(space)?;
+    let price = board.and_then(|board| Some((board.owner, u64::try_from(board.price_sats?).ok()?)));
+    let index = core.payments.index();
+    for post in posts {
+        let (Ok(id), Ok(author)) = (post.id.parse(), post.author.identity.parse::<IdentityId>())
+        else {
+            continue;
+        };
+        post.paid = index.paid_on(&id, core.payments.settled);
+        if let Some((owner, price)) = price
+            && price > 0
+            && author != owner
+            && author != core.identity
+            // Without headers nothing can be judged: a claim is believed, none at all is not.
+            && index.paid_to(&id, &owner, core.payments.network.is_none()) < price
+        {
+            post.unpaid_price = Some(price);
+        }
+    }
+    Ok(())
+}
+
+/// The follow graph of the node's person.
+fn weights(core: &Core, reader: &Reader<'_>) -> Result<Weights, DatabaseError> {
+    let me = core.identity;
+    let identity = |space: SpaceId| IdentityId::from(space.entry());
+    let mut followed = BTreeSet::new();
+    for space in reader.follows(&me)?.into_iter().take(CIRCLE) {
+        followed.insert(identity(space));
+    }
+    let mut second = BTreeSet::new();
+    for friend in &followed {
+        for space in reader.follows(friend)? {
+            if second.len() < CIRCLE {
+                second.insert(identity(space));
+            }
+        }
+    }
+    Ok(Weights {
+        me: Some(me),
+        followed,
+        second,
+    })
+}
+
+/// A page of threads: those with verified sats first, then the others by score.
+pub(in crate::service) fn page(
+    core: &Core,
+    reader: &Reader<'_>,
+    space: Option<SpaceId>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<forum::Page<forum::ThreadSummary>, DatabaseError> {
+    let weights = core.payments.weights(|| weights(core, reader))?;
+    let ranking = core.payments.ranking(&weights);
+    let place = match after {
+        Some(after) => Place::read(after).map_err(|_| DatabaseError::Cursor)?,
+        None => None,
+    };
+    let mut items = Vec::new();
+    if after.is_none() || place.is_some() {
+        for (root, place) in ranking.after(place) {
+            let Some(thread) = reader
+                .thread(&root)?
+                .filter(|thread| is_listed(thread, space))
+            else {
+                continue;
+            };
+            if space.is_none()
+                && reader
+                    .space(&thread.space)?
+                    .is_none_or(|info| info.unlisted)
+            {
+                continue;
+            }
+            items.push(thread);
+            if items.len() == limit {
+                let next = Some(place.cursor());
+                return Ok(forum::Page { items, next });
+            }
+        }
+    }
+    let mut after = after.filter(|_| place.is_none()).map(str::to_owned);
+    loop {
+        let wanted = limit - items.len();
+        let page = reader.threads(space, forum::Sort::Top, after.as_deref(), wanted)?;
+        let rest = page.items.into_iter();
+        items.extend(rest.filter(|thread| !ranking.contains(&thread.root)));
+        after = page.next;
+        if after.is_none() || items.len() >= limit {
+            return Ok(forum::Page { items, next: after });
+        }
+    }
+}
+
+fn is_listed(thread: &forum::ThreadSummary, space: Option<SpaceId>) -> bool {
+    !thread.hidden && !thread.withheld && space.is_none_or(|space| space == thread.space)
+}
