@@ -253,6 +253,12 @@ impl PaidVote {
         }
     }
 
+    /// There are bytes that prove it, or claim to.
+    #[must_use]
+    pub fn has_proof(&self) -> bool {
+        !matches!(self.state, PaymentState::Unpaid | PaymentState::Seen)
+    }
+
     /// What the direction is called.
     #[must_use]
     pub fn direction(&self) -> &'static str {

@@ -64,6 +64,23 @@ fn the_payer_is_shown_how_to_pay_and_nobody_else() {
 }
 
 #[test]
+fn what_was_sent_is_not_asked_for_again() {
+    for state in [PaymentState::Seen, PaymentState::Disconnected] {
+        let page = payment(&PaidVote { state, ..awaited() }, true);
+        let asks = page
+            .find("Open in a wallet")
+            .expect("it is there, folded away");
+        let folded = page.find("<details><summary>Not sent after all?");
+        assert!(folded.is_some_and(|at| at < asks), "{state:?}");
+        assert!(page.contains("Raw transaction"), "{state:?}");
+    }
+    for state in [PaymentState::Confirmed, PaymentState::Settled] {
+        let page = payment(&PaidVote { state, ..awaited() }, true);
+        assert!(!page.contains("Open in a wallet") && page.contains("/proof\">Proof</a>"));
+    }
+}
+
+#[test]
 fn links_to_pay_are_bitcoin_links_only() {
     let mut paid = awaited();
     paid.uri = Some("javascript:alert(1)".to_owned());

@@ -161,7 +161,7 @@ impl Post {
     /// Why the content is covered; none when it isn't.
     #[must_use]
     pub fn cover(&self) -> Option<String> {
-        match (&self.hidden, self.unpaid_price, self.nsfw) {
+        match (&self.hidden, self.others_price(), self.nsfw) {
             (Some(reason), _, _) if reason.trim().is_empty() => {
                 Some("Hidden by a moderator".to_owned())
             }
@@ -175,16 +175,16 @@ impl Post {
         }
     }
 
-    /// Folded away because its board has a price, and nothing is proved.
+    /// Its board's price, where it is folded away because nothing is proved.
     #[must_use]
-    pub fn is_unpaid(&self) -> bool {
-        self.unpaid_price.is_some() && !self.mine
+    pub fn others_price(&self) -> Option<u64> {
+        self.unpaid_price.filter(|_| !self.mine)
     }
 
     /// Shown as one line, until asked for.
     #[must_use]
     pub fn is_folded(&self) -> bool {
-        self.hidden.is_some() || self.is_unpaid()
+        self.hidden.is_some() || self.others_price().is_some()
     }
 
     /// What others want to see paid for one's own post.
