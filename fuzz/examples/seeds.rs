@@ -92,26 +92,17 @@ const TORRENTS: [(&str, &str, &[u8]); 8] = [
 
 fn main() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let vectors = fs::read_to_string(here.join("../docs/protocol/entry-vectors.json"))
-        .expect("the vectors are in the repository");
-    let vectors: Value = serde_json::from_str(&vectors).expect("the vectors are JSON");
+    let vectors = read(here, "entry-vectors.json");
     for (section, target) in [
         ("entries", "entry"),
         ("payloads", "payload"),
         ("holdings", "holding"),
         ("tickets", "ticket"),
     ] {
-        for kind in ["valid", "invalid"] {
-            for (number, vector) in vectors[section][kind]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .enumerate()
-            {
-                write(here, target, &format!("{kind}-{number}"), &seed(vector));
-            }
-        }
+        write_vectors(here, target, &vectors[section]);
     }
+    let vectors = read(here, "payment-vectors.json");
+    write_vectors(here, "payment_proof", &vectors["proofs"]);
     for schema in [database::schema::forum(), database::schema::profile()] {
         let name = schema.name().replace('/', "-");
         write(here, "schema", &name, schema.text().as_bytes());
@@ -121,6 +112,20 @@ fn main() {
     }
     for (target, name, bytes) in TORRENTS {
         write(here, target, name, bytes);
+    }
+}
+
+fn read(here: &Path, vectors: &str) -> Value {
+    let file = here.join("../docs/protocol").join(vectors);
+    let vectors = fs::read_to_string(file).expect("the vectors are in the repository");
+    serde_json::from_str(&vectors).expect("the vectors are JSON")
+}
+
+fn write_vectors(here: &Path, target: &str, vectors: &Value) {
+    for kind in ["valid", "invalid"] {
+        for (number, vector) in vectors[kind].as_array().into_iter().flatten().enumerate() {
+            write(here, target, &format!("{kind}-{number}"), &seed(vector));
+        }
     }
 }
 

@@ -153,6 +153,13 @@ fn a_transaction_has_one_encoding() {
     ]
     .concat();
     assert_eq!(judged(empty), refused);
+    assert_eq!(judged(without_inputs(bytes)), refused);
+}
+
+/// The same outputs in the form with witnesses, paid by nothing.
+pub fn without_inputs(bytes: &[u8]) -> Vec<u8> {
+    let outputs = 4 + 1 + 36 + 1 + 4;
+    [&bytes[..4], &[0, 1, 0], &bytes[outputs..]].concat()
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Proofs that break one rule each.
 
 use super::*;
-use crate::proof::{strip, tests::attacks::path};
+use crate::proof::{
+    strip,
+    tests::attacks::{path, without_inputs},
+};
 
 /// The proof with its transaction changed, in a block that really holds that one.
 fn remade(proof: &PaymentProof, change: impl FnOnce(&mut Transaction)) -> (PaymentProof, Chain) {
@@ -114,6 +117,10 @@ fn transactions() -> Vec<Case> {
             moved(&proof, serialize(&witnessed)),
         ),
         ("a transaction in a longer encoding", moved(&proof, long)),
+        (
+            "a transaction without inputs",
+            moved(&proof, without_inputs(bytes)),
+        ),
         (
             "a byte after the transaction",
             moved(&proof, [bytes, &[0][..]].concat()),
