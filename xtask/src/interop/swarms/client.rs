@@ -33,12 +33,26 @@ pub enum Client {
 
 /// A running client; killed when dropped.
 #[derive(Debug)]
-pub struct Running(Child);
+pub struct Running {
+    child: Child,
+    command: Command,
+}
+
+impl Running {
+    /// Starts it again if it has ended. transmission-cli takes a torrent that stands still for a
+    /// moment, as one does between its description and its first check, for one that was stopped.
+    fn go_on(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            self.child = self.command.spawn()?;
+        }
+        Ok(())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -77,14 +91,13 @@ impl Client {
     /// Waits for the end of a download; the file.
     pub fn finish(self, mut running: Running, folder: &Path) -> Result<PathBuf> {
         let ended = eventually(&format!("{self} to finish"), DOWNLOADED, || match self {
-            Self::Aria2 => match running.0.try_wait()? {
+            Self::Aria2 => match running.child.try_wait()? {
                 Some(status) if status.success() => Ok(Some(())),
                 Some(status) => bail!("{status}: {}", said(folder)),
                 None => Ok(None),
             },
-            Self::Transmission | Self::TransmissionByTcp => {
-                Ok(done(folder).is_file().then_some(()))
-            }
+            Self::Transmission | Self::TransmissionByTcp if done(folder).is_file() => Ok(Some(())),
+            Self::Transmission | Self::TransmissionByTcp => running.go_on().map(|()| None),
         });
         ended.with_context(|| said(folder))?;
         let file = fs::read_dir(folder)?
@@ -153,14 +166,15 @@ impl Client {
             }
         };
         let log = File::create(log(folder))?;
-        let child = command
+        command
             .args(args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
+            .stderr(log);
+        let child = command
             .spawn()
             .with_context(|| format!("starting {self}"))?;
-        Ok(Running(child))
+        Ok(Running { child, command })
     }
 }
 
