@@ -20,6 +20,7 @@ use bitcoin::{
 };
 
 use super::{
+    branch::Branch,
     lies::{Shown, garbage},
     miner::Miner,
     talk::{Listener, Speaker, halves, version},
@@ -242,15 +243,16 @@ impl Session {
         }
         if self.peer.shown.announces() {
             let session = self.clone();
+            // Whatever is mined from here on is news.
+            let told = self.peer.miner.active();
             thread::Builder::new()
                 .name("mock-announcer".to_owned())
-                .spawn(move || session.announce())?;
+                .spawn(move || session.announce(told))?;
         }
         Ok(())
     }
 
-    fn announce(&self) {
-        let mut told = self.peer.miner.active();
+    fn announce(&self, mut told: Branch) {
         while !self.peer.is_stopping() && !self.is_over.load(Ordering::Relaxed) {
             let Some(new) = self.peer.miner.moved_from(&told.tip_hash(), TICK) else {
                 continue;

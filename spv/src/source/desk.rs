@@ -185,6 +185,18 @@ impl Desk {
         }
     }
 
+    /// The connections of a source were lost: all is asked for, and handed on, again.
+    pub(super) fn lost(&mut self, run: u64) {
+        if run != self.run {
+            return;
+        }
+        let now = Instant::now();
+        self.blocks.values_mut().for_each(|one| one.due = now);
+        self.transactions
+            .iter_mut()
+            .for_each(|one| one.given = None);
+    }
+
     /// A true block came.
     pub(super) fn fulfil(&mut self, hash: &BlockHash, block: &Block) {
         let Some(wanted) = self.blocks.remove(hash) else {

@@ -149,6 +149,11 @@ impl Link {
         self.shared.desk().unasked(block);
     }
 
+    /// Says that connections were lost: whatever was asked for is to be asked for again.
+    pub fn lost(&self) {
+        self.shared.desk().lost(self.run);
+    }
+
     /// Says that a transaction was announced to some more peers.
     pub fn announced(&self, transaction: &Txid, peers: u32) {
         self.shared.announced(transaction, peers);

@@ -136,7 +136,9 @@ impl Supervisor {
             desk.beat = Instant::now();
             desk.is_useful = false;
             desk.source = Some(source.name());
-            desk.run
+            let run = desk.run;
+            desk.lost(run);
+            run
         };
         let link = Link::new(Arc::clone(&self.shared), run);
         let rings = Rings {

@@ -146,6 +146,11 @@ impl Client {
         &self.peers
     }
 
+    /// Whether it ever got as far as to answer.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
     /// Sends a message to one peer.
     pub(super) fn send(
         &self,

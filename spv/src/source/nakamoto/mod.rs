@@ -93,7 +93,7 @@ impl Nakamoto {
         let gate = Arc::new(Gate::new(link.clone(), self.bans.clone()));
         let folder = link.folder().join(NAME);
         let network = their_network(self.network)?;
-        let client = Client::start(network, folder, connect, &gate)?;
+        let client = Client::start(network, folder.clone(), connect, &gate)?;
         let mut round = Round {
             link,
             gate,
@@ -102,7 +102,13 @@ impl Nakamoto {
             asked: Instant::now(),
             pause: QUIET,
         };
+        link.lost();
         let left = round.run(|peer| self.peers.contains(peer));
+        if left.is_err() && !round.client.has_answered() {
+            // It reads no damaged files. They hold nothing but addresses: the chain is ours.
+            tracing::warn!(target: "spv", "nakamoto_files_removed");
+            std::fs::remove_dir_all(&folder).ok();
+        }
         round.client.stop();
         left
     }
@@ -185,6 +191,7 @@ impl Round<'_> {
     fn fetch(&mut self, hash: &BlockHash, avoid: &[SocketAddr]) -> Result<(), SourceError> {
         self.look()?;
         let peers = self.client.peers().iter().map(|one| one.addr);
+        let peers = peers.filter(|one| self.gate.admits(*one).is_ok());
         // Whoever was asked longest ago is the next best.
         let turn = |peer: &SocketAddr| avoid.iter().rposition(|one| one == peer);
         let Some(peer) = peers.min_by_key(|peer| turn(peer).map_or(0, |index| index + 1)) else {

@@ -43,7 +43,9 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 
 async fn reaches(spv: &Spv, tip: BlockHash) {
     let mut tips = spv.tip();
-    in_time(tips.wait_for(|one| one.hash == tip)).await.unwrap();
+    let reached = tokio::time::timeout(DEADLINE, tips.wait_for(|one| one.hash == tip)).await;
+    let reached = reached.map(|one| one.unwrap().height);
+    assert!(reached.is_ok(), "{tip} is not reached: {:?}", spv.status());
 }
 
 /// The next change that moves something.
