@@ -8,6 +8,8 @@ mod lies;
 mod miner;
 mod peer;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use in_process::InProcess;
 pub use miner::{Miner, NotEnough};

@@ -45,3 +45,83 @@ pub fn check_block(block: &Block) -> Result<(), BlockFault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Witness};
+
+    use super::*;
+    use crate::regtest::Miner;
+
+    /// A block with two payments, one of them with a witness.
+    fn paying(script: &[u8]) -> Block {
+        let miner = Miner::new(1, 1_700_000_000);
+        miner.mine_many(110);
+        let output = TxOut {
+            value: Amount::from_sat(1_000),
+            script_pubkey: ScriptBuf::from_bytes(script.to_vec()),
+        };
+        let plain = miner.pay(vec![output.clone()]).unwrap();
+        let mut witnessed = miner.pay(vec![output.clone(), output]).unwrap();
+        witnessed.input[0].witness = Witness::from_slice(&[b"a witness"]);
+        miner.mine(vec![plain, witnessed])
+    }
+
+    fn under_own_root(mut block: Block) -> Block {
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
+        block
+    }
+
+    #[test]
+    fn true_blocks_pass_with_their_witnesses_and_without() {
+        let mut block = paying(b"script");
+        assert_eq!(check_block(&block), Ok(()));
+        let inputs = block.txdata.iter_mut().flat_map(|one| &mut one.input);
+        inputs.for_each(|input| input.witness.clear());
+        assert_eq!(check_block(&block), Ok(()));
+        let genesis = bitcoin::blockdata::constants::genesis_block(bitcoin::Network::Bitcoin);
+        assert_eq!(check_block(&genesis), Ok(()));
+    }
+
+    #[test]
+    fn each_forgery_of_a_block_is_named() {
+        type Forge = fn(&mut Vec<Transaction>);
+        let cases: [(Forge, BlockFault); 8] = [
+            (
+                |txs| txs[0].output[0].value += Amount::ONE_SAT,
+                BlockFault::MerkleRoot,
+            ),
+            (|txs| txs.swap(1, 2), BlockFault::MerkleRoot),
+            (|txs| drop(txs.pop()), BlockFault::MerkleRoot),
+            (|txs| txs.clear(), BlockFault::Coinbase),
+            (|txs| drop(txs.remove(0)), BlockFault::Coinbase),
+            (|txs| txs.push(txs[0].clone()), BlockFault::Coinbase),
+            (|txs| txs.push(txs[2].clone()), BlockFault::Repeated),
+            (
+                |txs| txs[2].input[0].witness = Witness::from_slice(&[b"another"]),
+                BlockFault::Witnesses,
+            ),
+        ];
+        for (index, (forge, fault)) in cases.into_iter().enumerate() {
+            let mut block = paying(b"script");
+            forge(&mut block.txdata);
+            assert_eq!(check_block(&block), Err(fault), "case {index}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_an_inner_node_and_what_is_too_large_is_refused_under_its_own_root() {
+        let mut block = paying(b"script");
+        block.txdata.truncate(2);
+        block.txdata[1].output.truncate(1);
+        block.txdata[1].output[0].script_pubkey = ScriptBuf::from_bytes(vec![0; 4]);
+        let block = under_own_root(block);
+        assert_eq!(check_block(&block), Err(BlockFault::InnerNode));
+
+        let mut block = paying(b"script");
+        block.txdata[1].output[0].script_pubkey = ScriptBuf::from_bytes(vec![0; 1_000_000]);
+        let block = under_own_root(block);
+        let bytes = block.total_size();
+        assert_eq!(check_block(&block), Err(BlockFault::TooLarge { bytes }));
+    }
+}

@@ -168,10 +168,8 @@ impl Client {
 
     /// Sends a message to all peers that are connected.
     pub(super) fn send_all(&self, message: &NetworkMessage) -> Result<(), SourceError> {
-        let peers = self.peers.iter();
-        peers
-            .map(|one| self.send(one.addr, message.clone()))
-            .collect()
+        let mut peers = self.peers.iter();
+        peers.try_for_each(|one| self.send(one.addr, message.clone()))
     }
 
     pub(super) fn disconnect(&self, peer: SocketAddr) -> Result<(), SourceError> {

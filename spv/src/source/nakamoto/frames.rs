@@ -150,3 +150,34 @@ impl<S: Service> Iterator for Guarded<S> {
         self.service.next()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: u32, payload: usize) -> Vec<u8> {
+        let mut bytes = vec![7; LENGTH_AT];
+        bytes.extend(length.to_le_bytes());
+        bytes.extend([9; 4]);
+        bytes.resize(HEADER_BYTES + payload, 0xff);
+        bytes
+    }
+
+    #[test]
+    fn messages_are_followed_however_they_are_cut() {
+        let mut stream = [frame(0, 0), frame(300, 300), frame(1, 1)].concat();
+        let good = stream.len();
+        stream.extend(frame(MAX_PAYLOAD_BYTES + 1, 0));
+        for step in [1, 2, 5, 23, 24, 25, 1_000] {
+            let mut frames = Frames::default();
+            assert!(stream[..good].chunks(step).all(|one| frames.follow(one)));
+            let mut rest = stream[good..].chunks(step).map(|one| frames.follow(one));
+            assert!(rest.any(|is_good| !is_good), "cut every {step} bytes");
+            assert!(!frames.follow(&frame(0, 0)));
+        }
+        let mut frames = Frames::default();
+        let longest = MAX_PAYLOAD_BYTES as usize;
+        assert!(frames.follow(&frame(MAX_PAYLOAD_BYTES, longest)));
+        assert!(frames.follow(&frame(0, 0)));
+    }
+}

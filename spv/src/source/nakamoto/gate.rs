@@ -311,3 +311,6 @@ fn get_headers(locator: &[BlockHash]) -> NetworkMessage {
         stop_hash: old::BlockHash::all_zeros(),
     })
 }
+
+#[cfg(test)]
+mod tests;

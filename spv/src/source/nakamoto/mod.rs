@@ -13,6 +13,7 @@ mod frames;
 mod gate;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -101,6 +102,7 @@ impl Nakamoto {
             looked: None,
             asked: Instant::now(),
             pause: QUIET,
+            owing: BTreeMap::new(),
         };
         link.lost();
         let left = round.run(|peer| self.peers.contains(peer));
@@ -135,6 +137,8 @@ struct Round<'a> {
     asked: Instant,
     /// How long until they are again.
     pause: Duration,
+    /// How often each peer was asked for a block in vain.
+    owing: BTreeMap<SocketAddr, u32>,
 }
 
 impl Round<'_> {
@@ -191,10 +195,18 @@ impl Round<'_> {
     fn fetch(&mut self, hash: &BlockHash, avoid: &[SocketAddr]) -> Result<(), SourceError> {
         self.look()?;
         let peers = self.client.peers().iter().map(|one| one.addr);
-        let peers = peers.filter(|one| self.gate.admits(*one).is_ok());
-        // Whoever was asked longest ago is the next best.
-        let turn = |peer: &SocketAddr| avoid.iter().rposition(|one| one == peer);
-        let Some(peer) = peers.min_by_key(|peer| turn(peer).map_or(0, |index| index + 1)) else {
+        let connected: Vec<_> = peers.filter(|one| self.gate.admits(*one).is_ok()).collect();
+        if let Some(last) = avoid.last() {
+            *self.owing.entry(*last).or_insert(0) += 1;
+        }
+        self.owing.retain(|one, _| connected.contains(one));
+        // Who was asked longest ago, and of those who answered best.
+        let turn = |peer: &SocketAddr| {
+            let asked = avoid.iter().rposition(|one| one == peer);
+            let owing = self.owing.get(peer).copied().unwrap_or(0);
+            (asked.map_or(0, |index| index + 1), owing)
+        };
+        let Some(peer) = connected.iter().copied().min_by_key(turn) else {
             self.link.unasked(hash);
             return Ok(());
         };
