@@ -87,7 +87,7 @@ impl Active {
     /// Adds a header to the end, before which the chain has some work.
     pub(super) fn push(&mut self, header: Header, hash: BlockHash, work_before: Work) {
         let height = self.rows.tip_height + 1;
-        if height as usize % CHUNK == 0 {
+        if (height as usize).is_multiple_of(CHUNK) {
             self.rows.chunks.push(Vec::with_capacity(CHUNK));
             self.works.push(work_before);
         }

@@ -4,7 +4,7 @@ use bitcoin::{BlockHash, CompactTarget, Target, Work, block::Header};
 
 use super::{
     HeaderFault,
-    rules::{EASY_AFTER_S, MAX_AHEAD_S, MAX_TIMEWARP_S, PERIOD_BLOCKS, Rules},
+    rules::{EASY_AFTER_S, MAX_AHEAD_S, MAX_TIMEWARP_S, Rules},
 };
 
 /// Blocks whose median time the next one must be after.
@@ -79,14 +79,14 @@ impl Edge {
         at: impl Fn(u32) -> Header,
     ) -> Self {
         let header = at(height);
-        let first = at(height - height % PERIOD_BLOCKS);
+        let first = at(height - height % rules.period_blocks);
         let mut times_s = [0; MEDIAN_BLOCKS];
-        for back in 0..(MEDIAN_BLOCKS as u32).min(height + 1) {
-            times_s[place(height - back)] = at(height - back).time;
+        for height in (0..=height).rev().take(MEDIAN_BLOCKS) {
+            times_s[place(height)] = at(height).time;
         }
         let mut hard = height;
         let easy = |height| rules.easy_when_late && at(height).bits == rules.limit_bits;
-        while hard % PERIOD_BLOCKS != 0 && easy(hard) {
+        while !hard.is_multiple_of(rules.period_blocks) && easy(hard) {
             hard -= 1;
         }
         Self {
@@ -110,7 +110,7 @@ impl Edge {
         weighed: &mut Weighed,
     ) -> Self {
         let height = self.height + 1;
-        let begins = height % PERIOD_BLOCKS == 0;
+        let begins = height.is_multiple_of(rules.period_blocks);
         let mut next = *self;
         next.header = header;
         next.hash = hash;
@@ -168,7 +168,7 @@ impl Edge {
             return Err(HeaderFault::TooEarly { time_s, median_s });
         }
         let before_s = self.header.time;
-        let begins = (self.height + 1) % PERIOD_BLOCKS == 0;
+        let begins = (self.height + 1).is_multiple_of(rules.period_blocks);
         if rules.bip94 && begins && time_s < before_s.saturating_sub(MAX_TIMEWARP_S) {
             return Err(HeaderFault::TimeWarp { time_s, before_s });
         }
@@ -192,7 +192,7 @@ impl Edge {
         if !rules.retargets {
             return rules.limit_bits;
         }
-        if (self.height + 1) % PERIOD_BLOCKS == 0 {
+        if (self.height + 1).is_multiple_of(rules.period_blocks) {
             // Bitcoin's period is one block short: from its first to its last block
             let took_s = i64::from(self.header.time) - i64::from(self.first_s);
             let before = if rules.bip94 {

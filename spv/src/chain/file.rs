@@ -103,6 +103,8 @@ pub enum HeaderFileError {
 #[derive(Debug)]
 struct Contents {
     chain: HeaderChain,
+    /// Whether the bytes before the first header are all there.
+    has_start: bool,
     records: u64,
     /// Bytes after the last header.
     rest_bytes: u64,
@@ -151,10 +153,10 @@ impl HeaderFile {
             records: read.records,
             cut_bytes: read.rest_bytes,
         };
-        if read.rest_bytes > 0 {
+        if read.rest_bytes > 0 || !read.has_start {
             this.cut(&start).map_err(io_error("cut", path))?;
         }
-        this.to_end().map_err(io_error("read", path))?;
+        this.seek_end().map_err(io_error("read", path))?;
         Ok((this, read.chain))
     }
 
@@ -210,7 +212,7 @@ impl HeaderFile {
             encode(header, &mut bytes);
         }
         let written = self
-            .to_end()
+            .seek_end()
             .and_then(|()| self.file.write_all(&bytes))
             .and_then(|()| self.file.sync_data());
         if let Err(source) = written {
@@ -244,11 +246,17 @@ impl HeaderFile {
         Ok(())
     }
 
+    /// Makes the next write fail, as a full disk does.
+    #[cfg(test)]
+    pub(super) fn break_for_test(&mut self) {
+        self.file = File::open(&self.path).expect("it is there");
+    }
+
     fn length_bytes(&self) -> u64 {
         START_BYTES + self.records * HEADER_BYTES as u64
     }
 
-    fn to_end(&mut self) -> io::Result<()> {
+    fn seek_end(&mut self) -> io::Result<()> {
         let end = SeekFrom::Start(self.length_bytes());
         self.file.seek(end).map(|_| ())
     }
@@ -297,10 +305,15 @@ fn contents(
     first.read_to_end(&mut start).map_err(&failed)?;
     let network = chain.network();
     let ours = start_of(network);
-    let is_begun = start.len() < HEADER_BYTES && ours.starts_with(&start);
-    if is_begun || length_bytes <= START_BYTES && is_blank(&start) {
+    let same = start
+        .iter()
+        .zip(&ours)
+        .take_while(|(is, should)| is == should);
+    let same = same.count();
+    if same < HEADER_BYTES && length_bytes <= START_BYTES && is_blank(&start[same..]) {
         return Ok(Contents {
             chain,
+            has_start: false,
             records: 0,
             rest_bytes: length_bytes,
         });
@@ -319,7 +332,9 @@ fn contents(
         if let Err((place, fault)) = chain.replay(headers) {
             let record = records + place;
             let at_bytes = START_BYTES + record * HEADER_BYTES as u64;
-            file.seek(SeekFrom::Start(at_bytes)).map_err(&failed)?;
+            // a write that a crash cut short leaves one bad header at the end, or zeros from it on
+            let after = SeekFrom::Start(at_bytes + HEADER_BYTES as u64);
+            file.seek(after).map_err(&failed)?;
             if is_blank_to_end(file).map_err(&failed)? {
                 records = record;
                 break;
@@ -339,6 +354,7 @@ fn contents(
     let used_bytes = START_BYTES + records * HEADER_BYTES as u64;
     Ok(Contents {
         chain,
+        has_start: true,
         records,
         rest_bytes: length_bytes.saturating_sub(used_bytes),
     })
@@ -385,8 +401,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Whether a file has nothing but zeros from here on: some file systems show a write that a crash
-/// interrupted like that.
+/// Whether a file has nothing but zeros from here on.
 fn is_blank_to_end(file: &mut File) -> io::Result<bool> {
     let mut buffer = vec![0; CHUNK * HEADER_BYTES];
     loop {

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use bitcoin::{BlockHash, block::Header, blockdata::constants::genesis_block};
+use bitcoin::{BlockHash, block::Header};
 
 use super::{
     ChainError, Change, Tip,
@@ -39,7 +39,7 @@ impl HeaderChain {
     }
 
     pub(super) fn with_rules(rules: Rules) -> Self {
-        let genesis = genesis_block(rules.network.kind()).header;
+        let genesis = rules.genesis;
         Self {
             rules,
             active: Active::new(genesis),

@@ -109,7 +109,7 @@ mod tests {
 
     use rand_chacha::{
         ChaCha8Rng,
-        rand_core::{RngCore, SeedableRng},
+        rand_core::{Rng, SeedableRng},
     };
 
     use super::*;

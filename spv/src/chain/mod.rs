@@ -18,6 +18,8 @@ mod rules;
 mod side;
 #[cfg(not(target_arch = "wasm32"))]
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use change::{Change, Tip};
 pub use copy::{CopyError, CopyForm, Imported, export};

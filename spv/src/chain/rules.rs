@@ -1,12 +1,13 @@
 //! What each network demands of its headers.
 
-use bitcoin::{BlockHash, CompactTarget, Work, consensus::Params};
+use bitcoin::{
+    BlockHash, CompactTarget, Work, block::Header, blockdata::constants::genesis_block,
+    consensus::Params,
+};
 
 use super::checkpoints;
 use crate::Network;
 
-/// Blocks between two changes of the target: two weeks of ten minutes.
-pub(super) const PERIOD_BLOCKS: u32 = 2016;
 /// How far ahead of the clock a header's time may lie: 2 hours (Bitcoin Core).
 pub(super) const MAX_AHEAD_S: u32 = 2 * 60 * 60;
 /// How long before the last block of a period the next one may begin, on testnet4 (BIP94).
@@ -45,6 +46,12 @@ pub(super) struct Versions {
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub network: Network,
+    /// The first block.
+    pub genesis: Header,
+    /// Numbers of the target's arithmetic.
+    pub params: Params,
+    /// Blocks between two changes of the target.
+    pub period_blocks: u32,
     /// The highest target.
     pub limit_bits: CompactTarget,
     /// Whether the target changes at all.
@@ -65,7 +72,8 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn of(network: Network) -> Self {
-        let limit = params(network).max_attainable_target;
+        let params = network.kind().params().clone();
+        let period = params.difficulty_adjustment_interval();
         let versions = match network {
             Network::Bitcoin => Versions {
                 bip34: 227_931,
@@ -80,7 +88,10 @@ impl Rules {
         };
         Self {
             network,
-            limit_bits: limit.to_compact_lossy(),
+            genesis: genesis_block(network.kind()).header,
+            period_blocks: u32::try_from(period).expect("two weeks have few ten minutes"),
+            limit_bits: params.max_attainable_target.to_compact_lossy(),
+            params,
             retargets: network != Network::Regtest,
             easy_when_late: network == Network::Testnet4,
             bip94: network == Network::Testnet4,
@@ -97,7 +108,7 @@ impl Rules {
     /// times higher or lower, never above the limit.
     pub(super) fn retarget(&self, before: CompactTarget, took_s: i64) -> CompactTarget {
         let took_s = u64::try_from(took_s).unwrap_or(0);
-        CompactTarget::from_next_work_required(before, took_s, params(self.network))
+        CompactTarget::from_next_work_required(before, took_s, &self.params)
     }
 
     /// The lowest version that a block of some height may have.
@@ -134,10 +145,6 @@ impl Rules {
     }
 }
 
-fn params(network: Network) -> &'static Params {
-    network.kind().params()
-}
-
 fn checkpoints_of(network: Network) -> Vec<Checkpoint> {
     let all = match network {
         Network::Bitcoin => checkpoints::BITCOIN,
@@ -151,8 +158,8 @@ fn checkpoints_of(network: Network) -> Vec<Checkpoint> {
         .collect()
 }
 
-/// `nMinimumChainWork` of Bitcoin Core: Bitcoin's at height 824,000, testnet4's at 123,613; signet's
-/// as in its release 28. Regtest has none.
+/// `nMinimumChainWork` of Bitcoin Core: Bitcoin's at height 824,000, testnet4's at 123,613 and
+/// signet's as in its release 28. Regtest has none.
 fn minimum_work(network: Network) -> Work {
     let work: u128 = match network {
         Network::Bitcoin => 0x63c4_ebd2_98db_40af_5754_1800,

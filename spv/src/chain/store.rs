@@ -99,4 +99,9 @@ impl ChainStore {
         let records = self.file.records() + added as u64;
         records.saturating_sub(held) > height.max(MIN_STALE)
     }
+    /// Makes the next write fail, as a full disk does.
+    #[cfg(test)]
+    pub(super) fn break_for_test(&mut self) {
+        self.file.break_for_test();
+    }
 }
