@@ -90,6 +90,32 @@ const TORRENTS: [(&str, &str, &[u8]); 8] = [
     ),
 ];
 
+/// A block with a witness and three headers, of regtest: hex.
+const BLOCKS: [(&str, &str, &str); 2] = [
+    (
+        "bitcoin_wire",
+        "block",
+        "000000207bd0c457b3b7fd7706ad3b529e312b3bcc62901ae36d72b16778a48987ea845de5901e1b2024\
+         784f8f5c3ed0a157228f47138f7bcdb26d68cbc92cc0dc20b81168e25465ffff7f200400000002010000\
+         000001010000000000000000000000000000000000000000000000000000000000000000ffffffff0b01\
+         67086700000001000000ffffffff0200f2052a0100000001510000000000000000266a24aa21a9edbc97\
+         298734d1baea9a8510cb2d18441b2c6c8befb4dcaae6ee5548e2effb74ed012000000000000000000000\
+         000000000000000000000000000000000000000000000000000002000000000101b574354823f6eb840e\
+         c3c0cf7b21eca743f88a744662c8f9b70c105a1a6ef5020000000000fdffffff02e80300000000000000\
+         08c7052a0100000001510108010101010101010100000000",
+    ),
+    (
+        "bitcoin_wire",
+        "headers",
+        "0000002006226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910fb574354823f6\
+         eb840ec3c0cf7b21eca743f88a744662c8f9b70c105a1a6ef50258f35365ffff7f200100000000000020\
+         8443d593d9fe03d0cd582a3a4d461527e5519e50ac0f551c148b0d9a2b025545bbabff857794ac85ee50\
+         3a96dcff82c65df41b0e666aed2d06be206ae07bc5cbb0f55365ffff7f200000000000000020dde7f08a\
+         50a52e248ca1498135d37baadc4487543db6b0cacda3f0cd04e1670d23f6aea079fdd3a3fb62ce4e1b0a\
+         13bc008d533809b79fb9ef6b75d2f3b34f7608f85365ffff7f2000000000",
+    ),
+];
+
 fn main() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vectors = read(here, "entry-vectors.json");
@@ -107,7 +133,7 @@ fn main() {
         let name = schema.name().replace('/', "-");
         write(here, "schema", &name, schema.text().as_bytes());
     }
-    for (target, name, hex) in DAGS {
+    for (target, name, hex) in DAGS.into_iter().chain(BLOCKS) {
         write(here, target, name, &bytes(hex));
     }
     for (target, name, bytes) in TORRENTS {
