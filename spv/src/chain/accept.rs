@@ -2,7 +2,7 @@
 
 use bitcoin::{BlockHash, block::Header};
 
-use super::{ChainError, Change, HeaderChain, HeaderFault, edge::Edge, side::Rank};
+use super::{ChainError, Change, HeaderChain, HeaderFault, edge::Edge, record, side::Rank};
 
 /// How the active chain moves while a batch is taken.
 #[derive(Debug)]
@@ -39,25 +39,32 @@ impl HeaderChain {
         kept: &mut Vec<Header>,
     ) -> Result<Change, ChainError> {
         let mut moves = Moves::from(self.active.tip_height());
+        let mut refused = None;
         for (index, header) in headers.iter().enumerate() {
-            let hash = header.block_hash();
+            let hash = record::hash(header);
             match self.take_one(header, hash, now_s, &mut moves) {
                 Ok(true) => kept.push(*header),
                 Ok(false) => {}
                 Err(fault) => {
-                    return Err(ChainError {
-                        index,
-                        header: hash,
-                        fault,
-                        kept: Box::new(self.change(moves)),
-                    });
+                    refused = Some((index, hash, fault));
+                    break;
                 }
             }
         }
-        Ok(self.change(moves))
+        self.active.settle();
+        let change = self.change(moves);
+        match refused {
+            None => Ok(change),
+            Some((index, header, fault)) => Err(ChainError {
+                index,
+                header,
+                fault,
+                kept: Box::new(change),
+            }),
+        }
     }
 
-    /// Whether the header was new.
+    /// Whether the header was new. The active chain has to be settled before it is asked for hashes.
     pub(super) fn take_one(
         &mut self,
         header: &Header,
@@ -67,11 +74,12 @@ impl HeaderChain {
     ) -> Result<bool, HeaderFault> {
         // what stands on the end is new: were it known, it would be the end
         if header.prev_blockhash == self.edge.hash {
-            let end = self.edge;
-            self.judge(&end, header, hash, now_s)?;
+            let weighed = &mut self.weighed;
+            self.edge.judge(header, hash, now_s, &self.rules, weighed)?;
             self.connect(header, hash);
             return Ok(true);
         }
+        self.active.settle();
         if self.contains(&hash) {
             return Ok(false);
         }
@@ -79,8 +87,9 @@ impl HeaderChain {
             .edge_of(&header.prev_blockhash)
             .ok_or(HeaderFault::Unconnected(header.prev_blockhash))?;
         self.check_depth(parent.height + 1)?;
-        self.judge(&parent, header, hash, now_s)?;
-        let edge = parent.next(*header, hash, &self.rules, &mut self.weighed);
+        parent.judge(header, hash, now_s, &self.rules, &mut self.weighed)?;
+        let mut edge = parent;
+        edge.advance(*header, hash, &self.rules, &mut self.weighed);
         let is_better = self.rank(&edge) > self.rank(&self.edge);
         self.put_aside(edge);
         if is_better {
@@ -95,16 +104,6 @@ impl HeaderChain {
         } else {
             Err(HeaderFault::NoRoom)
         }
-    }
-
-    fn judge(
-        &mut self,
-        parent: &Edge,
-        header: &Header,
-        hash: BlockHash,
-        now_s: u32,
-    ) -> Result<(), HeaderFault> {
-        parent.judge(header, hash, now_s, &self.rules, &mut self.weighed)
     }
 
     /// Whether a side branch may have a header at a height.
@@ -147,9 +146,8 @@ impl HeaderChain {
 
     fn connect(&mut self, header: &Header, hash: BlockHash) {
         self.active.push(*header, hash, self.edge.work);
-        self.edge = self
-            .edge
-            .next(*header, hash, &self.rules, &mut self.weighed);
+        self.edge
+            .advance(*header, hash, &self.rules, &mut self.weighed);
     }
 
     fn put_aside(&mut self, edge: Edge) {
@@ -180,7 +178,7 @@ impl HeaderChain {
             self.connect(&edge.header, edge.hash);
         }
         for (header, hash) in replaced.into_iter().rev() {
-            aside = aside.next(header, hash, &self.rules, &mut self.weighed);
+            aside.advance(header, hash, &self.rules, &mut self.weighed);
             self.put_aside(aside);
         }
     }

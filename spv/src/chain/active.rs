@@ -80,11 +80,13 @@ impl Active {
         (height <= self.rows.tip_height).then(|| self.rows.hash_at(height))
     }
 
+    /// Height of a header, if the chain is settled.
     pub(super) fn height_of(&self, hash: &BlockHash) -> Option<u32> {
         self.index.get(hash, |height| self.rows.hash_at(height))
     }
 
-    /// Adds a header to the end, before which the chain has some work.
+    /// Adds a header to the end, before which the chain has some work. It is found by its hash once
+    /// the chain was [settled](Self::settle).
     pub(super) fn push(&mut self, header: Header, hash: BlockHash, work_before: Work) {
         let height = self.rows.tip_height + 1;
         if (height as usize).is_multiple_of(CHUNK) {
@@ -96,14 +98,22 @@ impl Active {
         }
         self.rows.tip_height = height;
         self.rows.tip_hash = hash;
+    }
+
+    /// Makes all headers be found by their hashes. Many at once, since each looks into another
+    /// corner of memory: one by one it takes as long as hashing them.
+    pub(super) fn settle(&mut self) {
         let rows = &self.rows;
-        self.index
-            .insert(&hash, height, |height| rows.hash_at(height));
+        for height in self.index.len()..=rows.tip_height {
+            let at = |height| rows.hash_at(height);
+            self.index.insert(&at(height), height, at);
+        }
     }
 
     /// Takes the header at the end away; the first one stays.
     pub(super) fn pop(&mut self) -> Option<Header> {
         let height = self.rows.tip_height.checked_sub(1)?;
+        self.settle();
         let rows = &self.rows;
         self.index
             .remove(&rows.tip_hash, rows.tip_height, |height| {

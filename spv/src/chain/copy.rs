@@ -54,7 +54,7 @@ pub fn export(
     let mut bytes = Vec::new();
     for header in chain.headers_from(from_height) {
         match form {
-            CopyForm::Raw => encode(header, &mut bytes),
+            CopyForm::Raw => bytes.extend_from_slice(&encode(header)),
             CopyForm::Hex => {
                 let line = bitcoin::consensus::encode::serialize_hex(header);
                 bytes.extend_from_slice(line.as_bytes());

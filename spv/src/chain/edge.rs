@@ -101,30 +101,27 @@ impl Edge {
         }
     }
 
-    /// The branch with one more block, which was judged.
-    pub(super) fn next(
-        &self,
+    /// Goes on to the next block of the branch, which was judged.
+    pub(super) fn advance(
+        &mut self,
         header: Header,
         hash: BlockHash,
         rules: &Rules,
         weighed: &mut Weighed,
-    ) -> Self {
-        let height = self.height + 1;
-        let begins = height.is_multiple_of(rules.period_blocks);
-        let mut next = *self;
-        next.header = header;
-        next.hash = hash;
-        next.height = height;
-        next.work = self.work + weighed.work_of(header.bits);
-        next.times_s[place(height)] = header.time;
+    ) {
+        self.header = header;
+        self.hash = hash;
+        self.height += 1;
+        self.work = self.work + weighed.work_of(header.bits);
+        self.times_s[place(self.height)] = header.time;
+        let begins = self.height.is_multiple_of(rules.period_blocks);
         if begins {
-            next.first_s = header.time;
-            next.first_bits = header.bits;
+            self.first_s = header.time;
+            self.first_bits = header.bits;
         }
         if begins || header.bits != rules.limit_bits {
-            next.hard_bits = header.bits;
+            self.hard_bits = header.bits;
         }
-        next
     }
 
     /// Judges a header whose parent this is.
@@ -163,9 +160,12 @@ impl Edge {
     }
 
     fn judge_time(&self, time_s: u32, now_s: u32, rules: &Rules) -> Result<(), HeaderFault> {
-        let median_s = self.median_s();
-        if time_s <= median_s {
-            return Err(HeaderFault::TooEarly { time_s, median_s });
+        // mostly it is later than all of them
+        if self.times_s.iter().any(|known_s| time_s <= *known_s) {
+            let median_s = self.median_s();
+            if time_s <= median_s {
+                return Err(HeaderFault::TooEarly { time_s, median_s });
+            }
         }
         let before_s = self.header.time;
         let begins = (self.height + 1).is_multiple_of(rules.period_blocks);

@@ -209,7 +209,7 @@ impl HeaderFile {
         }
         let mut bytes = Vec::with_capacity(headers.len() * HEADER_BYTES);
         for header in headers {
-            encode(header, &mut bytes);
+            bytes.extend_from_slice(&encode(header));
         }
         let written = self
             .seek_end()
@@ -271,7 +271,7 @@ fn write_whole(
     let mut bytes = start_of(network).to_vec();
     let mut records = 0;
     for header in headers {
-        encode(&header, &mut bytes);
+        bytes.extend_from_slice(&encode(&header));
         records += 1;
         if bytes.len() >= CHUNK * HEADER_BYTES {
             file.write_all(&bytes)?;

@@ -12,7 +12,7 @@ const FIRST_SLOTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     slots: Vec<u32>,
-    len: usize,
+    len: u32,
 }
 
 impl Index {
@@ -21,6 +21,11 @@ impl Index {
             slots: vec![EMPTY; FIRST_SLOTS],
             len: 0,
         }
+    }
+
+    /// How many heights are there, from 0 on.
+    pub(super) fn len(&self) -> u32 {
+        self.len
     }
 
     /// The height of a hash.
@@ -35,15 +40,14 @@ impl Index {
         }
     }
 
-    /// Adds a hash that is not there.
+    /// Adds the hash at the next height; all lower ones are there.
     pub(super) fn insert(&mut self, hash: &BlockHash, height: u32, at: impl Fn(u32) -> BlockHash) {
         // at most two of three slots are taken
-        if (self.len + 1) * 3 > self.slots.len() * 2 {
-            let bigger = vec![EMPTY; self.slots.len() * 2];
-            for taken in std::mem::replace(&mut self.slots, bigger) {
-                if let Some(known) = taken.checked_sub(1) {
-                    self.fill(&at(known), known);
-                }
+        if (self.len as usize + 1) * 3 > self.slots.len() * 2 {
+            self.slots = vec![EMPTY; self.slots.len() * 2];
+            // by height, since the hashes lie in memory like that
+            for known in 0..height {
+                self.fill(&at(known), known);
             }
         }
         self.fill(hash, height);
@@ -58,7 +62,7 @@ impl Index {
         self.slots[slot] = height + 1;
     }
 
-    /// Takes a hash away that is there; what was pushed aside by it moves back.
+    /// Takes the hash at the last height away; what was pushed aside by it moves back.
     pub(super) fn remove(&mut self, hash: &BlockHash, height: u32, at: impl Fn(u32) -> BlockHash) {
         let mut hole = self.home(hash);
         while self.slots[hole] != height + 1 {

@@ -2,7 +2,7 @@
 
 use bitcoin::block::Header;
 
-use super::{HeaderChain, HeaderFault, accept::Moves};
+use super::{HeaderChain, HeaderFault, accept::Moves, record};
 
 impl HeaderChain {
     /// Takes headers that were taken before, one after the other, without saying what moved.
@@ -14,12 +14,13 @@ impl HeaderChain {
         headers: impl Iterator<Item = Header>,
     ) -> Result<(), (u64, HeaderFault)> {
         let mut moves = Moves::from(0);
-        for (place, header) in (0..).zip(headers) {
-            // when it came first, its time was held against the clock
-            self.take_one(&header, header.block_hash(), u32::MAX, &mut moves)
-                .map_err(|fault| (place, fault))?;
-        }
-        Ok(())
+        // when they came first, their times were held against the clock
+        let replayed = (0..).zip(headers).try_for_each(|(place, header)| {
+            let taken = self.take_one(&header, record::hash(&header), u32::MAX, &mut moves);
+            taken.map(drop).map_err(|fault| (place, fault))
+        });
+        self.active.settle();
+        replayed
     }
 
     /// Drops side branches that could not come again: those below the last checkpoint or too far

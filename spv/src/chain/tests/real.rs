@@ -52,10 +52,9 @@ fn a_changed_bit_of_a_real_header_is_refused() {
     let headers = headers(BITCOIN_FIRST);
     let mut chain = HeaderChain::new(Network::Bitcoin);
     chain.accept(&headers[..2014], NOW_S).unwrap();
-    let mut bytes = Vec::new();
-    record::encode(&headers[2014], &mut bytes);
+    let bytes = record::encode(&headers[2014]);
     for bit in 0..bytes.len() * 8 {
-        let mut changed: [u8; record::HEADER_BYTES] = bytes[..].try_into().unwrap();
+        let mut changed = bytes;
         changed[bit / 8] ^= 1 << (bit % 8);
         let error = chain
             .accept(&[record::decode(&changed)], NOW_S)

@@ -74,7 +74,8 @@ fn agrees_with_the_model(rules: &Rules, seed: u64, blocks: usize, mean_s: u32) {
         assert_eq!(edge.next_bits(time_s, rules), expected, "{}", chain.len());
         assert_eq!(edge.median_s(), model::median_s(&chain));
         let header = forge::header(edge.hash, time_s, expected, salt);
-        let next = edge.next(header, header.block_hash(), rules, &mut weighed);
+        let mut next = edge;
+        next.advance(header, header.block_hash(), rules, &mut weighed);
         chain.push(header);
         edges.push(next);
     }
@@ -120,7 +121,9 @@ fn on_testnet4_a_period_follows_its_first_block_however_easy_its_last_ones_were(
     let mut add = |edge: &Edge, gap_s: u32| {
         let time_s = edge.header.time + gap_s;
         let header = forge::header(edge.hash, time_s, edge.next_bits(time_s, &rules), 0);
-        edge.next(header, header.block_hash(), &rules, &mut weighed)
+        let mut next = *edge;
+        next.advance(header, header.block_hash(), &rules, &mut weighed);
+        next
     };
     for _ in 0..2016 {
         edge = add(&edge, 100);
