@@ -1,6 +1,7 @@
 //! `datt pay` and paid votes: what is asked for, how far it got, and what proves it.
 
 mod batch;
+mod handed;
 mod keys;
 pub(super) mod proof;
 mod qr;
@@ -39,6 +40,15 @@ pub(super) enum PayCommand {
     Keys(keys::KeysArgs),
     /// Check a proof against the headers here: a file needs no running node
     Verify(verify::VerifyArgs),
+    /// The proofs that the node has of a vote, to hand on
+    Proof(handed::ProofArgs),
+    /// Publish a proof on its board: anybody may
+    Publish(handed::PublishArgs),
+    /// Await the payment of a vote no longer; the vote stays
+    Forget {
+        /// Vote
+        vote: EntryId,
+    },
 }
 
 pub(super) async fn run(data: &Path, command: PayCommand) -> Result<Outcome, CommandError> {
@@ -54,6 +64,12 @@ pub(super) async fn run(data: &Path, command: PayCommand) -> Result<Outcome, Com
             keys::run(&client()?, &args).await
         }
         PayCommand::Verify(args) => verify::run(data, &args).await,
+        PayCommand::Proof(args) => handed::proofs(&client()?, &args).await,
+        PayCommand::Publish(args) => {
+            let proof = args.proof()?;
+            handed::publish(&client()?, proof).await
+        }
+        PayCommand::Forget { vote } => status::forget(&client()?, vote).await,
     }
 }
 
@@ -132,7 +148,7 @@ fn describe(paid: &PaidVote) -> String {
 fn unshown(paid: &PaidVote) -> String {
     format!(
         "no address is shown before another node holds the vote, so that no payment is lost with \
-         this one: ask again with `datt pay status {}`, or vote with --anyway",
+         this one: ask again with `datt pay status {}`, or with --anyway too",
         paid.vote
     )
 }

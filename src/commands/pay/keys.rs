@@ -1,20 +1,16 @@
 //! `datt pay keys`: what spends what was received, and the key that is paid to.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    io::{self, BufRead, IsTerminal, Read},
-};
+mod spend;
+
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
 use gateway::api::types::{NewPaymentKey, Written};
 use http::Method;
-use serde::Serialize;
-use spv::Network;
-use views::{
-    amount::count,
-    data::{ChainStatus, PaymentKey, Received},
-};
+use model::EntryId;
+use spv::{Network, network::NoSuchNetwork};
+use views::data::{ChainStatus, PaymentKey, Received};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -24,6 +20,7 @@ use crate::{
         keys::{self, KeyError, Spending},
     },
 };
+use spend::{Spend, gather, reveal};
 
 const ROUTE: &str = "/api/v1/payments/key";
 /// Longest recovery words, bytes: 24 words of eight letters, and room for spaces.
@@ -38,6 +35,13 @@ pub(in crate::commands) struct KeysArgs {
     /// Print private keys; the wallet's recovery words are read from stdin and not kept
     #[arg(long, conflicts_with_all = ["publish", "from_words", "off", "address", "network"])]
     with_secret: bool,
+    /// What spends the payment of this vote, though no proof of it is here
+    #[arg(
+        long,
+        value_name = "CID",
+        conflicts_with_all = ["publish", "from_words", "off", "address", "network"]
+    )]
+    vote: Option<EntryId>,
     /// Publish a key to be paid to: 64 (x-only) or 66 (compressed) hexadecimal digits
     #[arg(long, value_name = "KEY", num_args = 0..=1, conflicts_with = "off")]
     publish: Option<Option<String>>,
@@ -101,7 +105,7 @@ pub(super) async fn run(client: &Client, args: &KeysArgs) -> Result<Outcome, Com
     if args.publishes() {
         return publish(client, args).await;
     }
-    list(client, args.with_secret).await
+    list(client, args).await
 }
 
 async fn publish(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError> {
@@ -115,7 +119,11 @@ async fn publish(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandErr
     let key = match &args.publish {
         _ if args.off => None,
         Some(Some(text)) => Some(keys::parse(text).map_err(wrong)?),
-        _ => Some(spending(&words()?, network).map_err(wrong)?.public()),
+        _ => Some(
+            Spending::from_words(&words()?, network)
+                .map_err(wrong)?
+                .public(),
+        ),
     };
     let new = NewPaymentKey {
         key: key.map(|key| HEXLOWER.encode(&key)),
@@ -151,10 +159,6 @@ async fn followed(client: &Client) -> Result<Network, CommandError> {
     })
 }
 
-fn spending(words: &str, network: Network) -> Result<Spending, KeyError> {
-    Spending::from_words(words, network)
-}
-
 /// Recovery words from stdin: one line where a person types, else all of it.
 fn words() -> Result<Zeroizing<String>, CommandError> {
     let stdin = io::stdin();
@@ -170,28 +174,17 @@ fn words() -> Result<Zeroizing<String>, CommandError> {
     Ok(text)
 }
 
-/// What spends some of what was received.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-struct Spend {
-    network: String,
-    /// X-only public key that was paid to.
-    key: String,
-    /// What was added to it; none in a batch.
-    tweak_hex: Option<String>,
-    /// Descriptor that shows the money; none where it went to the person's other address.
-    watch: Option<String>,
-    /// Descriptor that spends it, private only where that was asked for.
-    spend: Option<String>,
-    votes: Vec<String>,
-    outpoints: Vec<String>,
-    sats: u64,
-    /// What is amiss, or where else it went.
-    note: Option<String>,
-}
-
-async fn list(client: &Client, with_secret: bool) -> Result<Outcome, CommandError> {
+async fn list(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError> {
+    let with_secret = args.with_secret;
     let key: Option<PaymentKey> = client.get(ROUTE).await?;
-    let received: Vec<Received> = client.get("/api/v1/payments/received").await?;
+    let mut received: Vec<Received> = client.get("/api/v1/payments/received").await?;
+    if let Some(vote) = args.vote {
+        let vote_text = vote.to_string();
+        received.retain(|one| one.vote == vote_text);
+        if received.is_empty() {
+            received.push(unproved(key.as_ref(), vote)?);
+        }
+    }
     let mut spends = gather(&received);
     if with_secret {
         let words = words()?;
@@ -202,97 +195,32 @@ async fn list(client: &Client, with_secret: bool) -> Result<Outcome, CommandErro
     Ok(Outcome::new(text, &json))
 }
 
-/// One entry for each descriptor, in the order of what was received.
-fn gather(received: &[Received]) -> Vec<Spend> {
-    let mut spends = Vec::<Spend>::new();
-    let mut places = BTreeMap::new();
-    for one in received {
-        let place = (&one.network, &one.key, &one.tweak_hex, &one.script_hex);
-        let at = match places.entry(place) {
-            Entry::Occupied(at) => *at.get(),
-            Entry::Vacant(free) => {
-                spends.push(public(one));
-                *free.insert(spends.len() - 1)
-            }
-        };
-        let spend = &mut spends[at];
-        spend.votes.push(one.vote.clone());
-        spend.sats = spend.sats.saturating_add(one.sats);
-        if !spend.outpoints.contains(&one.outpoint) {
-            spend.outpoints.push(one.outpoint.clone());
-        }
-    }
-    spends
-}
-
-fn public(one: &Received) -> Spend {
-    let mut spend = Spend {
-        network: one.network.clone(),
-        key: one.key.clone(),
-        tweak_hex: one.tweak_hex.clone(),
-        watch: None,
-        spend: None,
-        votes: Vec::new(),
-        outpoints: Vec::new(),
-        sats: 0,
-        note: None,
+/// What a vote's own address receives, by the key that is published now.
+fn unproved(key: Option<&PaymentKey>, vote: EntryId) -> Result<Received, CommandError> {
+    let key = key.ok_or_else(|| {
+        CommandError::Missing("no payment key is published, so nobody could pay it".to_owned())
+    })?;
+    let unreadable = |reason: String| CommandError::Answer {
+        request: format!("GET {ROUTE}"),
+        reason,
     };
-    match read(one) {
-        Ok((key, tweak)) if pays(&key, tweak.as_ref(), &one.script_hex) => {
-            spend.watch = keys::watching(&key, tweak.as_ref()).ok();
-            spend.spend = Some(keys::placeholder(tweak.as_ref()));
-        }
-        Ok((_, None)) => {
-            spend.note =
-                Some("paid to the address you published: its own wallet spends it".to_owned());
-        }
-        Ok((_, Some(_))) => {
-            spend.note = Some("its script is not the one that key and tweak make".to_owned());
-        }
-        Err(error) => spend.note = Some(error.to_string()),
-    }
-    spend
-}
-
-fn read(one: &Received) -> Result<([u8; 32], Option<[u8; 32]>), KeyError> {
-    let key = keys::parse(&one.key)?;
-    let Some(text) = &one.tweak_hex else {
-        return Ok((key, None));
-    };
-    let tweak = HEXLOWER.decode(text.as_bytes()).ok();
-    let tweak = tweak.and_then(|bytes| bytes.try_into().ok());
-    tweak
-        .map(|tweak| (key, Some(tweak)))
-        .ok_or_else(|| KeyError::Tweak(text.clone()))
-}
-
-fn pays(key: &[u8; 32], tweak: Option<&[u8; 32]>, script_hex: &str) -> bool {
-    keys::script(key, tweak).is_ok_and(|script| script.to_hex_string() == script_hex)
-}
-
-/// Puts private keys where placeholders are.
-fn reveal(spends: &mut [Spend], words: &str) -> Result<(), CommandError> {
-    let mut wallets = BTreeMap::<Network, Spending>::new();
-    for spend in spends.iter_mut().filter(|spend| spend.spend.is_some()) {
-        let Ok(network) = spend.network.parse::<Network>() else {
-            continue;
-        };
-        let wallet = match wallets.entry(network) {
-            Entry::Occupied(wallet) => wallet.into_mut(),
-            Entry::Vacant(free) => free.insert(spending(words, network).map_err(wrong)?),
-        };
-        let key = keys::parse(&spend.key).map_err(wrong)?;
-        let tweak = spend.tweak_hex.as_ref();
-        let tweak = tweak.and_then(|text| HEXLOWER.decode(text.as_bytes()).ok());
-        let tweak: Option<[u8; 32]> = tweak.and_then(|bytes| bytes.try_into().ok());
-        match wallet.descriptor(&key, tweak.as_ref()) {
-            Ok(descriptor) => spend.spend = Some(descriptor.to_string()),
-            // Keys change; what an earlier one received needs the earlier words.
-            Err(error @ KeyError::OtherWords { .. }) => spend.note = Some(error.to_string()),
-            Err(error) => return Err(wrong(error)),
-        }
-    }
-    Ok(())
+    let network: Network = key
+        .network
+        .parse()
+        .map_err(|error: NoSuchNetwork| unreadable(error.to_string()))?;
+    let public = keys::parse(&key.key).map_err(|error| unreadable(error.to_string()))?;
+    let tweak = spv::proof::tweak(network, &public, &vote)
+        .map_err(|error| unreadable(error.to_string()))?
+        .to_be_bytes();
+    let script = keys::script(&public, Some(&tweak)).map_err(wrong)?;
+    Ok(Received {
+        vote: vote.to_string(),
+        network: network.to_string(),
+        key: key.key.clone(),
+        tweak_hex: Some(HEXLOWER.encode(&tweak)),
+        script_hex: script.to_hex_string(),
+        ..Received::default()
+    })
 }
 
 fn describe(key: Option<&PaymentKey>, spends: &[Spend], with_secret: bool) -> String {
@@ -312,7 +240,7 @@ fn describe(key: Option<&PaymentKey>, spends: &[Spend], with_secret: bool) -> St
         lines.push("nothing was received".to_owned());
         return lines.join("\n");
     }
-    lines.extend(spends.iter().map(one));
+    lines.extend(spends.iter().map(Spend::describe));
     if with_secret {
         lines.push(WARNING.to_owned());
     } else {
@@ -325,142 +253,5 @@ fn describe(key: Option<&PaymentKey>, spends: &[Spend], with_secret: bool) -> St
     lines.join("\n")
 }
 
-fn one(spend: &Spend) -> String {
-    let mut text = format!(
-        "{}  {}, {}",
-        spend.outpoints.join(" "),
-        count(spend.sats, "sat", "sats"),
-        count(spend.votes.len() as u64, "vote", "votes"),
-    );
-    for (name, what) in [
-        ("watch", &spend.watch),
-        ("spend", &spend.spend),
-        ("note ", &spend.note),
-    ] {
-        if let Some(what) = what {
-            text.push_str(&format!("\n  {name}  {what}"));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use clap::Parser;
-
-    use super::*;
-
-    /// The words of BIP86's test vectors.
-    const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon \
-                         abandon abandon about";
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: KeysArgs,
-    }
-
-    fn parsed(args: &[&str]) -> Result<KeysArgs, String> {
-        let line = Line::try_parse_from([&["x"], args].concat());
-        let args = line.map_err(|error| error.to_string())?.args;
-        args.check().map_err(|error| error.to_string())?;
-        Ok(args)
-    }
-
-    #[test]
-    fn keys_are_published_from_one_source() {
-        let key = "cc8a4bc64d897bddc5fbc2f670f7a8ba0b386779106cf1223c6fc5d7cd6fc115";
-        for args in [
-            &[][..],
-            &["--with-secret"],
-            &["--publish", key],
-            &["--from-words"],
-            &["--publish", "--from-words"],
-            &["--off", "--network", "regtest"],
-            &["--from-words", "--network", "signet"],
-        ] {
-            parsed(args).unwrap();
-        }
-        for (args, reason) in [
-            (&["--publish"][..], "--from-words"),
-            (&["--publish", key, "--from-words"], "not both"),
-            (&["--publish", "02"], "64"),
-            (&["--publish", key, "--off"], "cannot be used"),
-            (&["--with-secret", "--from-words"], "cannot be used"),
-            (&["--network", "regtest"], "go with a key"),
-            (&["--network", "mainnet", "--off"], "testnet4"),
-            (
-                &[
-                    "--from-words",
-                    "--network",
-                    "bitcoin",
-                    "--address",
-                    "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
-                ],
-                "another network",
-            ),
-        ] {
-            let error = parsed(args).unwrap_err();
-            assert!(error.contains(reason), "{args:?}: {error}");
-        }
-    }
-
-    fn received(key: &[u8; 32], vote: &[u8], batch: bool) -> Received {
-        let vote = model::EntryId::of(vote);
-        let tweak = spv::proof::tweak(Network::Regtest, key, &vote).unwrap();
-        let tweak = (!batch).then(|| tweak.to_be_bytes());
-        Received {
-            vote: vote.to_string(),
-            outpoint: format!("{}:0", "ab".repeat(32)),
-            sats: 1_000,
-            network: "regtest".to_owned(),
-            key: HEXLOWER.encode(key),
-            tweak_hex: tweak.map(|tweak| HEXLOWER.encode(&tweak)),
-            script_hex: keys::script(key, tweak.as_ref()).unwrap().to_hex_string(),
-            ..Received::default()
-        }
-    }
-
-    #[test]
-    fn secrets_are_printed_only_when_asked_for() {
-        let wallet = Spending::from_words(WORDS, Network::Regtest).unwrap();
-        let key = wallet.public();
-        let all = [
-            received(&key, b"one", false),
-            received(&key, b"two", true),
-            received(&key, b"three", true),
-            Received {
-                script_hex: "0014".to_owned(),
-                ..received(&key, b"four", true)
-            },
-        ];
-        let mut spends = gather(&all);
-        assert_eq!(spends.len(), 3, "a batch's output is one descriptor");
-        assert_eq!((spends[1].votes.len(), spends[1].sats), (2, 2_000));
-        assert_eq!(spends[1].outpoints.len(), 1);
-        let text = describe(None, &spends, false);
-        for part in ["<private key p", "tr(", "the address you published"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        reveal(&mut spends, WORDS).unwrap();
-        let text = describe(None, &spends, true);
-        assert!(!text.contains("<private"), "{text}");
-        assert!(text.contains("reveals the payment key's own"), "{text}");
-        for spend in &spends[..2] {
-            let descriptor = spend.spend.as_ref().unwrap();
-            assert!(descriptor.starts_with("tr(c"), "{descriptor}");
-        }
-    }
-
-    #[test]
-    fn what_other_words_received_is_left_as_it_is() {
-        let wallet = Spending::from_words(WORDS, Network::Bitcoin).unwrap();
-        let mut spends = gather(&[received(&wallet.public(), b"one", false)]);
-        reveal(&mut spends, WORDS).unwrap();
-        assert!(spends[0].note.as_ref().unwrap().contains("these words"));
-        let spend = spends[0].spend.as_ref().unwrap();
-        assert!(spend.starts_with("tr(<private"), "{spend}");
-        assert!(reveal(&mut spends, "no words").is_err());
-    }
-}
+mod tests;

@@ -7,12 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bitcoin::{BlockHash, block::Header};
 use data_encoding::{BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use spv::{
     Network,
     chain::{HeaderChain, HeaderFile, HeaderFileError, Imported},
-    proof::{Checked, Confirmed, Headers, MAX_PROOF_BYTES, PaymentProof, ProofError},
+    proof::{Checked, Confirmed, MAX_PROOF_BYTES, PaymentProof, ProofError},
 };
 
 use crate::{clock::now_ms, commands::failure::CommandError};
@@ -106,7 +105,7 @@ pub(super) fn judge(
             proof.network, tip.height
         )));
     }
-    let confirmed = checked.judge(&Active(&chain)).map_err(|error| {
+    let confirmed = checked.judge(&chain).map_err(|error| {
         if error.is_pending() {
             return CommandError::NotVerified(format!(
                 "{error}; the headers here end at height {}: if they are behind, fetch the rest",
@@ -120,24 +119,6 @@ pub(super) fn judge(
         confirmed,
         tip_height: tip.height,
     })
-}
-
-/// The chain with the most work.
-struct Active<'a>(&'a HeaderChain);
-
-impl Headers for Active<'_> {
-    fn network(&self) -> Network {
-        self.0.network()
-    }
-
-    fn tip_height(&self) -> u32 {
-        self.0.tip().height
-    }
-
-    fn active(&self, block: &BlockHash) -> Option<(u32, Header)> {
-        let height = self.0.height_of(block)?;
-        Some((height, self.0.header(height)?))
-    }
 }
 
 /// Where a data folder keeps the headers of a network.

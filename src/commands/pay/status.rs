@@ -13,10 +13,15 @@ use views::{
 };
 
 use super::{describe, how_far};
-use crate::commands::{client::Client, failure::CommandError, outcome::Outcome, words::author};
+use crate::commands::{
+    client::{Client, NOTHING},
+    failure::CommandError,
+    outcome::Outcome,
+    words::author,
+};
 
-/// Longest transaction that is read, hex digits: 4 MB is the most that a block holds.
-const TRANSACTION_DIGITS: u64 = 8_000_000;
+/// Longest transaction that is read, hex digits: nodes pass on 400 kB at most.
+const TRANSACTION_DIGITS: u64 = 800_000;
 /// First characters of a PSBT in base64, BIP174.
 const PSBT_HEAD: &str = "cHNidP8";
 
@@ -27,6 +32,9 @@ pub(in crate::commands) struct StatusArgs {
     /// Stay, and tell each step until the payment is settled
     #[arg(long, requires = "vote")]
     watch: bool,
+    /// Show the address though no other node holds the vote yet
+    #[arg(long, requires = "vote", conflicts_with = "tx")]
+    anyway: bool,
     /// Hand in the signed transaction that pays, in hex; - reads it from stdin
     #[arg(long, value_name = "HEX|-", conflicts_with = "watch")]
     tx: Option<String>,
@@ -67,7 +75,7 @@ fn signed(text: &str) -> Result<String, CommandError> {
         );
     }
     if text.len() as u64 > TRANSACTION_DIGITS {
-        return refuse("a transaction has at most 4 MB".to_owned());
+        return refuse("no transaction of more than 400 kB is passed on".to_owned());
     }
     let transaction: Transaction = match deserialize_hex(text) {
         Ok(transaction) => transaction,
@@ -89,6 +97,10 @@ pub(super) async fn run(
     if let Some(transaction) = transaction {
         return hand_in(client, transaction).await;
     }
+    if let (Some(vote), true) = (args.vote, args.anyway) {
+        let path = format!("/api/v1/payments/{vote}/anyway");
+        let _: PaidVote = client.call(Method::PUT, &path, NOTHING).await?;
+    }
     match args.vote {
         Some(vote) if args.watch => watch(client, vote).await,
         Some(vote) => {
@@ -97,6 +109,14 @@ pub(super) async fn run(
         }
         None => all(client).await,
     }
+}
+
+/// Awaits a payment no longer.
+pub(super) async fn forget(client: &Client, vote: EntryId) -> Result<Outcome, CommandError> {
+    let path = format!("/api/v1/payments/{vote}");
+    let _: serde_json::Value = client.call(Method::DELETE, &path, NOTHING).await?;
+    let text = format!("the payment of {vote} is awaited no longer; the vote stays");
+    Ok(Outcome::new(text, &serde_json::json!({ "vote": vote })))
 }
 
 async fn one(client: &Client, vote: EntryId) -> Result<PaidVote, CommandError> {

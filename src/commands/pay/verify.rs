@@ -12,7 +12,7 @@ use views::{
 };
 
 use super::{
-    MEANING,
+    MEANING, handed,
     proof::{self, Judged},
 };
 use crate::{
@@ -81,18 +81,12 @@ fn report(judged: &Judged) -> ProofReport {
 /// The proofs that the running node has of a vote, judged by the node.
 async fn of_vote(data: &Path, vote: EntryId) -> Result<Outcome, CommandError> {
     let client = Client::of_folder(data)?;
-    let route = format!("/api/v1/payments/{vote}/proof");
-    let proofs: Vec<ProofBytes> = client.get(&route).await?;
+    let proofs = handed::held(&client, vote).await?;
     let mut reports: Vec<ProofReport> = Vec::with_capacity(proofs.len());
     for ProofBytes { proof } in proofs {
         let request = ProofRequest { proof };
         let route = "/api/v1/payments/verify";
         reports.push(client.call(Method::POST, route, Some(&request)).await?);
-    }
-    if reports.is_empty() {
-        return Err(CommandError::Missing(format!(
-            "this node holds no proof of a payment for {vote}"
-        )));
     }
     let texts: Vec<_> = reports.iter().map(|one| describe(one, None)).collect();
     Ok(Outcome {
