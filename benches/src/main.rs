@@ -7,6 +7,7 @@
 mod download;
 mod files;
 mod first_frame;
+mod headers;
 mod import;
 mod ingest;
 mod ipfs_car;
@@ -49,7 +50,7 @@ use crate::stage::Stage;
 /// A measurement: its name, and what carries it out.
 type Measurement = (&'static str, fn(&Stage) -> Result<()>);
 
-const MEASUREMENTS: [Measurement; 18] = [
+const MEASUREMENTS: [Measurement; 19] = [
     ("transfer", transfer::run),
     ("import", import::run),
     ("memory", memory::run),
@@ -67,6 +68,7 @@ const MEASUREMENTS: [Measurement; 18] = [
     ("kill", sources::kill),
     ("first-frame", first_frame::run),
     ("torrents-1000", torrents::run),
+    ("headers", headers::run),
     ("proofs", proofs::run),
 ];
 
