@@ -123,7 +123,8 @@ pub async fn threads(
     core.store("list threads", move |database| {
         let reader = database.read()?;
         let mut authors = Authors::new(&reader);
-        let mut boards: BTreeMap<SpaceId, data::BoardLink> = BTreeMap::new();
+        let mut boards: BTreeMap<SpaceId, (data::BoardLink, Option<payments::Price>)> =
+            BTreeMap::new();
         let page = page(&node, &reader, &query)?;
         let mut items = Vec::with_capacity(page.items.len());
         for thread in page.items {
@@ -132,14 +133,16 @@ pub async fn threads(
             if unlisted && (query.space.is_none() || !viewer.is_owner()) {
                 continue;
             }
-            let board = match boards.get(&thread.space) {
-                Some(board) => board.clone(),
+            let (board, price) = match boards.get(&thread.space) {
+                Some(known) => known.clone(),
                 None => {
-                    let board = board_link(&reader, &thread.space)?;
-                    boards.insert(thread.space, board.clone());
-                    board
+                    let link = board_link(&reader, &thread.space)?;
+                    let known = (link, payments::price_of(&reader, &thread.space)?);
+                    boards.insert(thread.space, known.clone());
+                    known
                 }
             };
+            let price = price.filter(|_| thread.author != node.identity);
             let my_vote = match viewer {
                 Viewer::Owner => reader
                     .post(&thread.root, Some(node.identity))?
@@ -166,7 +169,7 @@ pub async fn threads(
                 pinned: thread.pinned,
                 locked: thread.locked,
                 paid: payments::paid_in(&node, &thread.root),
-                unpaid_price: None,
+                unpaid_price: payments::unpaid_price(&node, price, &thread.root, &thread.author),
             });
         }
         Ok::<_, DatabaseError>(data::Page {

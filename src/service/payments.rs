@@ -29,7 +29,7 @@ use crate::{
 };
 use shown::Shown;
 
-pub(super) use ranked::{fill_posts, page, paid_in};
+pub(super) use ranked::{Price, fill_posts, page, paid_in, price_of, unpaid_price};
 
 /// Paid votes of one answer.
 const VOTES: usize = 1_000;

@@ -95,6 +95,7 @@ pub(super) fn post_data(
         erased: post.erased || post.withheld,
         paid: None,
         unpaid_price: None,
+        own_price: None,
     })
 }
 

@@ -70,6 +70,7 @@ pub(super) fn post(id: u8, level: u32) -> data::Post {
         mine: true,
         paid: None,
         unpaid_price: None,
+        own_price: None,
     }
 }
 

@@ -74,7 +74,7 @@ async fn strangers_see_what_is_proved_without_addresses() {
         assert!(!hostile(&owners.body), "{path}");
     }
     let list = app.get(&format!("/payments/{}", entry(2))).await;
-    assert!(list.body.contains("2,100") && list.body.contains("because &#60;script&#62;"));
+    assert!(list.body.contains("2,100") && list.body.contains("Because &#60;script&#62;"));
     let chain = app.get_signed_in("/chain").await;
     assert!(chain.body.contains("no route") && chain.body.contains("aria-current=\"page\">Chain"));
 }

@@ -10,6 +10,7 @@ use views::{
     chain::ChainPage,
     data::{PaidVote, PayTo},
     payments::{BatchPage, PayDraft, PayPage, PaymentPage, PaymentsPage, PostPaymentsPage},
+    text::{sentence, visible},
 };
 
 use super::{
@@ -24,7 +25,7 @@ use crate::{
     auth::CsrfForm,
     failure::Failure,
     gate::Gate,
-    node::NodeError,
+    node::{NodeError, Viewer},
 };
 
 /// What the dialog starts with.
@@ -189,8 +190,18 @@ pub(super) async fn transaction(
     let vote = entry_id(&cid)?;
     let hex = check_transaction(&form.fields.transaction)?;
     let paid = gate.node().give_transaction(hex).await?;
-    let notice = matched(&vote.to_string(), &paid);
-    Ok(flash::redirect(&format!("/payment/{vote}"), &[notice]))
+    let mut notices = vec![matched(&vote.to_string(), &paid)];
+    // What is not said on the page itself: why the network did not take it.
+    let known = gate.node().paid_vote(Viewer::Owner, vote).await;
+    let known = known.map(|paid| paid.warnings).unwrap_or_default();
+    let own = paid.into_iter().find(|one| one.vote == vote.to_string());
+    let fresh = own.into_iter().flat_map(|one| one.warnings);
+    notices.extend(
+        fresh
+            .filter(|warning| !known.contains(warning))
+            .map(|warning| sentence(&visible(&warning))),
+    );
+    Ok(flash::redirect(&format!("/payment/{vote}"), &notices))
 }
 
 fn matched(vote: &str, paid: &[PaidVote]) -> String {

@@ -44,7 +44,7 @@ fn render(failure: &Failure, mut frame: Frame, signed_in: bool) -> Response {
     let page = ProblemPage {
         frame: &frame,
         status: status.as_u16(),
-        message: &sentence(&failure.message),
+        message: &views::text::sentence(&failure.message),
         ways: ways(failure.code),
         sign_in: failure.code == ErrorCode::Unauthorized && !signed_in,
     };
@@ -91,19 +91,4 @@ fn ways(code: ErrorCode) -> &'static [&'static str] {
         ErrorCode::Denied => &["Another node may serve it."],
         _ => &[],
     }
-}
-
-/// Messages begin in lower case, as they follow a colon on the command line.
-fn sentence(message: &str) -> String {
-    let mut chars = message.chars();
-    let mut text: String = chars
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(chars)
-        .collect();
-    if !text.ends_with(['.', '!', '?']) {
-        text.push('.');
-    }
-    text
 }

@@ -20,6 +20,33 @@ pub(in crate::service) fn paid_in(core: &Core, root: &EntryId) -> Option<data::P
     index.paid_in(root, core.payments.settled)
 }
 
+/// A board's owner, and what posting costs others.
+pub(in crate::service) type Price = (IdentityId, u64);
+
+/// What posting on a board costs, if anything.
+pub(in crate::service) fn price_of(
+    reader: &Reader<'_>,
+    space: &SpaceId,
+) -> Result<Option<Price>, DatabaseError> {
+    let board = reader.board(space)?;
+    let price = board.and_then(|board| Some((board.owner, u64::try_from(board.price_sats?).ok()?)));
+    Ok(price.filter(|(_, sats)| *sats > 0))
+}
+
+/// The price of a post that its author owes, as far as this node can tell.
+pub(in crate::service) fn unpaid_price(
+    core: &Core,
+    price: Option<Price>,
+    post: &EntryId,
+    author: &IdentityId,
+) -> Option<u64> {
+    let (owner, price) = price.filter(|(owner, _)| owner != author)?;
+    // Without headers nothing can be judged: a claim is believed, none at all is not.
+    let claims = core.payments.network.is_none();
+    let paid = core.payments.index().paid_to(post, &owner, claims);
+    (paid < price).then_some(price)
+}
+
 /// Completes posts of one board by what was paid for them, and by its price.
 pub(in crate::service) fn fill_posts(
     core: &Core,
@@ -27,23 +54,18 @@ pub(in crate::service) fn fill_posts(
     space: &SpaceId,
     posts: &mut [data::Post],
 ) -> Result<(), DatabaseError> {
-    let board = reader.board(space)?;
-    let price = board.and_then(|board| Some((board.owner, u64::try_from(board.price_sats?).ok()?)));
-    let index = core.payments.index();
+    let price = price_of(reader, space)?;
     for post in posts {
         let (Ok(id), Ok(author)) = (post.id.parse(), post.author.identity.parse::<IdentityId>())
         else {
             continue;
         };
-        post.paid = index.paid_on(&id, core.payments.settled);
-        if let Some((owner, price)) = price
-            && price > 0
-            && author != owner
-            && author != core.identity
-            // Without headers nothing can be judged: a claim is believed, none at all is not.
-            && index.paid_to(&id, &owner, core.payments.network.is_none()) < price
-        {
-            post.unpaid_price = Some(price);
+        post.paid = core.payments.index().paid_on(&id, core.payments.settled);
+        let asked = unpaid_price(core, price, &id, &author);
+        if author == core.identity {
+            post.own_price = asked;
+        } else {
+            post.unpaid_price = asked;
         }
     }
     Ok(())

@@ -201,6 +201,9 @@ pub struct Post {
     /// Folded away: its board asks strangers for so many sats, and none are proved.
     #[serde(default)]
     pub unpaid_price: Option<u64>,
+    /// The same of one's own post, which is not folded away here, but on other nodes.
+    #[serde(default)]
+    pub own_price: Option<u64>,
 }
 
 /// One line of a board or of the front page.

@@ -108,6 +108,7 @@ pub fn post(id: &str, level: u32, who: &str, body: &str) -> Post {
         mine: false,
         paid: None,
         unpaid_price: None,
+        own_price: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::data::{
     Batch, ChainStatus, Paid, PaidVote, PayChoice, PayTo, PaymentKey, PaymentState, Post, Received,
 };
 use crate::frame::Frame;
-use crate::text::visible;
+use crate::text::{sentence, visible};
 
 /// What every page says that shows sums.
 pub const MEANING: &str = "A proof shows that money moved, not that it was spent: \
@@ -253,6 +253,12 @@ impl PaidVote {
         }
     }
 
+    /// It is known who is paid: the row that a false proof cites may be nobody's.
+    #[must_use]
+    pub fn has_recipient(&self) -> bool {
+        !self.recipient.identity.is_empty()
+    }
+
     /// There are bytes that prove it, or claim to.
     #[must_use]
     pub fn has_proof(&self) -> bool {
@@ -281,7 +287,7 @@ impl PaidVote {
     /// Why it is as it is, if the node said so.
     #[must_use]
     pub fn why_shown(&self) -> Option<String> {
-        self.why.as_deref().map(|why| visible(why).into_owned())
+        self.why.as_deref().map(|why| sentence(&visible(why)))
     }
 
     /// The way from unpaid to settled, and where on it this one stands.

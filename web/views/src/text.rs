@@ -78,6 +78,23 @@ pub fn excerpt(markdown: &str) -> String {
     visible(&out).into_owned()
 }
 
+/// A message as a sentence: messages begin in lower case, as they follow a colon on the command
+/// line.
+#[must_use]
+pub fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let mut text: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect();
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
 /// Percent-encodes `text` for use as one value of a query string or path segment.
 #[must_use]
 pub fn query_value(text: &str) -> String {

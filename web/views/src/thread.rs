@@ -161,7 +161,7 @@ impl Post {
     /// Why the content is covered; none when it isn't.
     #[must_use]
     pub fn cover(&self) -> Option<String> {
-        match (&self.hidden, self.others_price(), self.nsfw) {
+        match (&self.hidden, self.unpaid_price, self.nsfw) {
             (Some(reason), _, _) if reason.trim().is_empty() => {
                 Some("Hidden by a moderator".to_owned())
             }
@@ -175,22 +175,10 @@ impl Post {
         }
     }
 
-    /// Its board's price, where it is folded away because nothing is proved.
-    #[must_use]
-    pub fn others_price(&self) -> Option<u64> {
-        self.unpaid_price.filter(|_| !self.mine)
-    }
-
     /// Shown as one line, until asked for.
     #[must_use]
     pub fn is_folded(&self) -> bool {
-        self.hidden.is_some() || self.others_price().is_some()
-    }
-
-    /// What others want to see paid for one's own post.
-    #[must_use]
-    pub fn own_price(&self) -> Option<u64> {
-        self.unpaid_price.filter(|_| self.mine)
+        self.hidden.is_some() || self.unpaid_price.is_some()
     }
 
     /// What a reader has to know when this node doesn't fully vouch for it.
