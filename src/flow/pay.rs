@@ -178,18 +178,21 @@ async fn own_vote(
         .map_err(|error| NodeError::local("name the vote", error))
 }
 
-/// Writes the offer down; one to the same recipient is raised or lowered.
+/// Writes the offer down; one to the same recipient is raised or lowered, and after a payment
+/// another one is awaited.
 async fn record(core: &Arc<Core>, vote: EntryId, offer: Offer) -> Result<(), NodeError> {
     let node = Arc::clone(core);
     let recorded = tokio::task::spawn_blocking(move || {
         let payments = &node.payments;
         let mut refusal = None;
         let written = payments.awaited.change(&node.folder, |state| {
-            let is_idle = state.offers.is_empty();
+            let mut known = state.offers.values();
+            let is_idle = !known.any(|known| known.is_looked_for(offer.offered_ms));
             let is_full = state.offers.len() >= OFFERS;
             match state.offers.get_mut(&vote) {
                 Some(known) if known.key == offer.key && known.network == offer.network => {
-                    known.sats = offer.sats;
+                    // What was paid already was another payment.
+                    known.sats = known.found_sats().saturating_add(offer.sats);
                     known.offered_ms = offer.offered_ms;
                     known.anyway |= offer.anyway;
                 }

@@ -127,11 +127,10 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             self.unproved(facts, offer, shown)?;
         }
         let current = payments::current_key(self.reader, &offer.recipient, offer.network)?;
-        let payment_ends = matches!(
-            shown.state,
-            PaymentState::Confirmed | PaymentState::Settled | PaymentState::Disconnected
-        );
-        if payment_ends {
+        let is_proved = matches!(shown.state, PaymentState::Confirmed | PaymentState::Settled);
+        let paid_sats = if is_proved { shown.sats } else { 0 };
+        let due_sats = offer.sats.saturating_sub(paid_sats.max(offer.found_sats()));
+        if due_sats == 0 || shown.state == PaymentState::Disconnected {
             return Ok(());
         }
         let warnings = &mut shown.warnings;
@@ -143,11 +142,10 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             );
         }
         warnings.extend(self.chain_warning(offer).map(str::to_owned));
-        if offer.sats < DUST_SATS {
+        if due_sats < DUST_SATS {
             warnings.push(format!(
-                "{} sats are too few for a transaction of their own (at least {DUST_SATS}): pay \
-                 this vote with others in a batch",
-                offer.sats
+                "{due_sats} sats are too few for a transaction of their own (at least \
+                 {DUST_SATS}): pay this vote with others in a batch"
             ));
         } else if offer.holders.is_empty() && !offer.anyway {
             warnings.push(
@@ -157,7 +155,7 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             );
         } else if let Ok(address) = spv::proof::address(offer.network, &offer.key, vote) {
             let address = address.to_string();
-            shown.uri = Some(uri(&address, offer.sats));
+            shown.uri = Some(uri(&address, due_sats));
             shown.address = Some(address);
         }
         Ok(())
