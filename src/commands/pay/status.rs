@@ -1,12 +1,16 @@
 //! `datt pay status`.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use bitcoin::{Transaction, consensus::encode::deserialize_hex};
 use clap::Args;
 use gateway::api::types::TransactionRequest;
 use http::Method;
 use model::EntryId;
+use tokio::time::sleep;
 use views::{
     amount::count,
     data::{PaidVote, PaymentChanged, PaymentState},
@@ -22,6 +26,8 @@ use crate::commands::{
 
 /// Longest transaction that is read, hex digits: nodes pass on 400 kB at most.
 const TRANSACTION_DIGITS: u64 = 800_000;
+/// Pause before the node is asked again, when its stream of events ended.
+const PAUSE: Duration = Duration::from_secs(1);
 /// First characters of a PSBT in base64, BIP174.
 const PSBT_HEAD: &str = "cHNidP8";
 
@@ -170,6 +176,7 @@ async fn watch(client: &Client, vote: EntryId) -> Result<Outcome, CommandError> 
             }
             // An end means that steps may have been missed.
             let Some(event) = events.next().await? else {
+                sleep(PAUSE).await;
                 break;
             };
             if event.vote == paid.vote {

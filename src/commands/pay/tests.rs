@@ -1,7 +1,14 @@
 //! Proofs made from mined blocks, checked with no node; and paid votes as a node tells of them.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bitcoin::{Amount, ScriptBuf, TxOut};
 use clap::Parser;
@@ -20,7 +27,7 @@ use super::*;
 use crate::{
     commands::{
         Cli,
-        tests::{Stub, answer},
+        tests::{Stub, answer, events},
     },
     payments::keys::Spending,
 };
@@ -312,6 +319,104 @@ async fn each_state_is_told_in_words() {
         let shows = text.contains("bitcoin:");
         assert_eq!(shows, state == PaymentState::Unpaid, "{text}");
     }
+}
+
+#[tokio::test]
+async fn each_step_is_waited_for_until_the_payment_is_settled() {
+    let vote = EntryId::of(b"vote").to_string();
+    let event = |vote: &str| {
+        serde_json::json!({
+            "vote": vote, "post": "p", "root": "r", "state": "confirmed", "confirmations": 1,
+        })
+        .to_string()
+    };
+    let list = [event("another"), event(&vote), event(&vote)];
+    let (looks, seen) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(Mutex::new(Vec::new())),
+    );
+    let stub = Stub::new({
+        let (looks, seen) = (Arc::clone(&looks), Arc::clone(&seen));
+        move |head| {
+            seen.lock()
+                .unwrap()
+                .push(head.lines().next().unwrap().to_owned());
+            if head.contains("/events") {
+                let list: Vec<_> = list.iter().map(String::as_str).collect();
+                return events(&list);
+            }
+            let state = [
+                PaymentState::Seen,
+                PaymentState::Confirmed,
+                PaymentState::Settled,
+            ][looks.fetch_add(1, Ordering::SeqCst)];
+            let body = serde_json::to_vec(&PaidVote { state, ..paid() }).unwrap();
+            answer("200 OK", "application/json", &body)
+        }
+    })
+    .await;
+    let outcome = stub
+        .run(&["pay", "status", &vote, "--watch"])
+        .await
+        .unwrap();
+    assert_eq!(outcome.json["state"], "settled");
+    assert_eq!(looks.load(Ordering::SeqCst), 3, "not for other votes");
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].contains("/events"), "no step is lost: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_batch_is_written_as_a_template_and_a_list() {
+    let stub = Stub::new(|head| {
+        assert!(head.starts_with("post /api/v1/payments/batches"), "{head}");
+        let batch = views::data::Batch {
+            psbt: "cHNidP8=".to_owned(),
+            total_sats: 7,
+            ..views::data::Batch::default()
+        };
+        let body = serde_json::to_vec(&batch).unwrap();
+        answer("200 OK", "application/json", &body)
+    })
+    .await;
+    let outcome = stub.run(&["pay", "batch", "--max", "5"]).await.unwrap();
+    assert!(outcome.text.contains("cHNidP8="), "{}", outcome.text);
+    assert!(outcome.text.contains("change must come last"));
+    let file = stub.path("batch.psbt");
+    let outcome = stub.run(&["pay", "batch", "--out", &file]).await.unwrap();
+    assert!(!outcome.text.contains("cHNidP8="), "{}", outcome.text);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "cHNidP8=\n");
+}
+
+#[tokio::test]
+async fn proofs_are_handed_on_as_they_are() {
+    let folder = Folder::new();
+    let vote = EntryId::of(b"vote");
+    let proof = folder.address_proof(vote, 1_000).encode();
+    let base64 = data_encoding::BASE64.encode(&proof);
+    let stub = Stub::new({
+        let base64 = base64.clone();
+        move |head| {
+            let body = if head.starts_with("get") {
+                serde_json::json!([{ "proof": base64 }])
+            } else {
+                assert!(head.starts_with("post /api/v1/payments/proofs"), "{head}");
+                serde_json::json!({ "id": "bafyrow" })
+            };
+            answer("200 OK", "application/json", body.to_string().as_bytes())
+        }
+    })
+    .await;
+    let (vote, file) = (vote.to_string(), stub.path("proof"));
+    let shown = stub.run(&["pay", "proof", &vote]).await.unwrap();
+    assert_eq!(shown.text, base64);
+    let written = stub.run(&["pay", "proof", &vote, "--out", &file]).await;
+    assert!(written.unwrap().text.contains(&file));
+    assert_eq!(fs::read(&file).unwrap(), proof);
+    let published = stub.run(&["pay", "publish", &file]).await.unwrap();
+    assert_eq!(published.json["id"], "bafyrow");
+    fs::write(&file, &proof[1..]).unwrap();
+    let error = stub.run(&["pay", "publish", &file]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ fn keys_are_published_from_one_source() {
 }
 
 fn received(key: &[u8; 32], vote: &[u8], batch: bool) -> Received {
-    let vote = model::EntryId::of(vote);
+    let vote = EntryId::of(vote);
     let tweak = spv::proof::tweak(Network::Regtest, key, &vote).unwrap();
     let tweak = (!batch).then(|| tweak.to_be_bytes());
     Received {
