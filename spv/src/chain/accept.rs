@@ -11,6 +11,8 @@ pub(super) struct Moves {
     low: u32,
     /// What stood above at first, from the old end downwards.
     disconnected: Vec<BlockHash>,
+    /// Headers of side branches that had to make room.
+    pub(super) dropped: Vec<BlockHash>,
 }
 
 impl Moves {
@@ -18,6 +20,7 @@ impl Moves {
         Self {
             low: tip,
             disconnected: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -95,15 +98,14 @@ impl HeaderChain {
         if is_better {
             self.switch_to(&hash, moves);
         }
-        let mut is_kept = true;
         while self.side.len() > self.rules.max_side_headers {
-            is_kept &= self.side.drop_worst() != Some(hash);
+            let worst = self.side.drop_worst();
+            if worst == Some(hash) {
+                return Err(HeaderFault::NoRoom);
+            }
+            moves.dropped.extend(worst);
         }
-        if is_kept {
-            Ok(true)
-        } else {
-            Err(HeaderFault::NoRoom)
-        }
+        Ok(true)
     }
 
     /// Whether a side branch may have a header at a height.
@@ -188,6 +190,7 @@ impl HeaderChain {
         let Moves {
             mut low,
             mut disconnected,
+            dropped: _,
         } = moves;
         while disconnected.last().copied() == self.hash(low + 1) && !disconnected.is_empty() {
             disconnected.pop();

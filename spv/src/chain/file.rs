@@ -23,6 +23,7 @@ use thiserror::Error;
 use super::{
     HeaderChain, HeaderFault,
     record::{HEADER_BYTES, decode, encode},
+    replay::Replay,
 };
 use crate::Network;
 
@@ -293,11 +294,7 @@ fn start_of(network: Network) -> [u8; HEADER_BYTES] {
 }
 
 /// Reads a file onto a chain that holds the first block.
-fn contents(
-    path: &Path,
-    file: &mut File,
-    mut chain: HeaderChain,
-) -> Result<Contents, HeaderFileError> {
+fn contents(path: &Path, file: &mut File, chain: HeaderChain) -> Result<Contents, HeaderFileError> {
     let failed = io_error("read", path);
     let length_bytes = file.metadata().map_err(&failed)?.len();
     let mut start = Vec::with_capacity(HEADER_BYTES);
@@ -319,6 +316,7 @@ fn contents(
         });
     }
     check_start(path, &start, network)?;
+    let mut replay = Replay::onto(chain);
     let mut records = 0;
     let mut buffer = vec![0; CHUNK * HEADER_BYTES];
     loop {
@@ -329,7 +327,7 @@ fn contents(
             record.copy_from_slice(bytes);
             decode(&record)
         });
-        if let Err((place, fault)) = chain.replay(headers) {
+        if let Err((place, fault)) = replay.take(headers) {
             let record = records + place;
             let at_bytes = START_BYTES + record * HEADER_BYTES as u64;
             // a write that a crash cut short leaves one bad header at the end, or zeros from it on
@@ -353,7 +351,7 @@ fn contents(
     }
     let used_bytes = START_BYTES + records * HEADER_BYTES as u64;
     Ok(Contents {
-        chain,
+        chain: replay.into_chain(),
         has_start: true,
         records,
         rest_bytes: length_bytes.saturating_sub(used_bytes),

@@ -1,28 +1,79 @@
 //! A chain from and to a list of headers.
 
-use bitcoin::block::Header;
+use std::collections::BTreeSet;
+
+use bitcoin::{BlockHash, block::Header};
 
 use super::{HeaderChain, HeaderFault, accept::Moves, record};
 
-impl HeaderChain {
-    /// Takes headers that were taken before, one after the other, without saying what moved.
+/// Headers that were accepted before, taken again in the same order.
+///
+/// Rules of the network hold as they held. What a release bounds by itself (checkpoints, how many
+/// side branches, how deep) may have changed since: what it no longer keeps is passed over with
+/// all that stands on it.
+#[derive(Debug)]
+pub(super) struct Replay {
+    chain: HeaderChain,
+    /// Hashes of headers that were passed over or dropped.
+    gone: BTreeSet<BlockHash>,
+}
+
+impl Replay {
+    /// Begins with a chain that holds the first block.
+    pub(super) fn onto(chain: HeaderChain) -> Self {
+        let gone = BTreeSet::new();
+        Self { chain, gone }
+    }
+
+    /// The chain that came of it.
+    pub(super) fn into_chain(self) -> HeaderChain {
+        self.chain
+    }
+
+    /// Takes the next headers.
     ///
     /// # Errors
-    /// The place of the header that is refused, and why.
-    pub(super) fn replay(
+    /// The place of the header that can't have been accepted, and why.
+    pub(super) fn take(
         &mut self,
         headers: impl Iterator<Item = Header>,
     ) -> Result<(), (u64, HeaderFault)> {
         let mut moves = Moves::from(0);
-        // when they came first, their times were held against the clock
-        let replayed = (0..).zip(headers).try_for_each(|(place, header)| {
-            let taken = self.take_one(&header, record::hash(&header), u32::MAX, &mut moves);
-            taken.map(drop).map_err(|fault| (place, fault))
+        let taken = (0..).zip(headers).try_for_each(|(place, header)| {
+            self.take_one(&header, &mut moves)
+                .map_err(|why| (place, why))
         });
-        self.active.settle();
-        replayed
+        self.chain.active.settle();
+        taken
     }
 
+    fn take_one(&mut self, header: &Header, moves: &mut Moves) -> Result<(), HeaderFault> {
+        let hash = record::hash(header);
+        // when it came first, its time was held against the clock
+        let taken = self.chain.take_one(header, hash, u32::MAX, moves);
+        self.gone.extend(moves.dropped.drain(..));
+        match taken {
+            Ok(_) => Ok(()),
+            Err(HeaderFault::Unconnected(parent)) if !self.gone.contains(&parent) => {
+                Err(HeaderFault::Unconnected(parent))
+            }
+            Err(
+                HeaderFault::Unconnected(_)
+                | HeaderFault::NotTheCheckpoint { .. }
+                | HeaderFault::BelowCheckpoint { .. }
+                | HeaderFault::TooDeep { .. }
+                | HeaderFault::NoRoom
+                | HeaderFault::TooHigh(_),
+            ) => {
+                self.gone.insert(hash);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+impl HeaderChain {
     /// Drops side branches that could not come again: those below the last checkpoint or too far
     /// down, with all that stands on them.
     pub(super) fn prune(&mut self) {

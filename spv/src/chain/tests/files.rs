@@ -4,7 +4,8 @@ use bitcoin::block::Header;
 
 use super::{
     super::{
-        ChainStore, HeaderChain, HeaderFault, HeaderFile, HeaderFileError, StoreError, rules::Rules,
+        ChainStore, HeaderChain, HeaderFault, HeaderFile, HeaderFileError, StoreError,
+        rules::{Checkpoint, Rules},
     },
     forge::{self, NOW_S},
 };
@@ -211,4 +212,68 @@ fn a_write_that_fails_is_said_and_made_up_for() {
     assert_eq!(open(&path).unwrap().chain().tip().height, 2);
     store.accept(&headers, NOW_S).unwrap();
     assert_eq!(open(&path).unwrap().chain().tip().height, 6);
+}
+
+#[test]
+fn branches_that_a_checkpoint_has_passed_are_left_out_when_the_file_is_written_anew() {
+    let main = forge::blocks(&forge::genesis(), 12, 0);
+    let mut rules = Rules::of(Network::Regtest);
+    rules.checkpoints = vec![Checkpoint {
+        height: 8,
+        hash: main[7].block_hash(),
+    }];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("headers");
+    let onto = || HeaderChain::with_rules(rules.clone());
+    let mut store = ChainStore::open_onto(&path, onto()).unwrap();
+    store.accept(&main[..6], NOW_S).unwrap();
+    store.accept(&forge::blocks(&main[3], 2, 1), NOW_S).unwrap();
+    store.accept(&main[6..10], NOW_S).unwrap();
+    let late = forge::blocks(&main[8], 1, 2);
+    store.accept(&late, NOW_S).unwrap();
+    store.break_for_test();
+    store.accept(&main[10..11], NOW_S).unwrap_err();
+    store.accept(&main[11..], NOW_S).unwrap();
+    assert_eq!(store.file().records(), 12 + 1);
+    let tip = store.chain().tip();
+    drop(store);
+    let store = ChainStore::open_onto(&path, onto()).unwrap();
+    assert_eq!(store.chain().tip(), tip);
+    assert_eq!(store.chain().side_tips()[0].hash, late[0].block_hash());
+}
+
+#[test]
+fn a_release_with_narrower_bounds_and_more_checkpoints_still_reads_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("headers");
+    let main = forge::blocks(&forge::genesis(), 30, 0);
+    let mut store = open(&path).unwrap();
+    store.accept(&main, NOW_S).unwrap();
+    for (fork, count) in [(2, 6), (9, 3), (20, 4), (22, 5)] {
+        let branch = forge::blocks(&main[fork], count, 1);
+        store.accept(&branch, NOW_S).unwrap();
+    }
+    let tip = store.chain().tip();
+    let narrower = |change: fn(&mut Rules)| {
+        let mut rules = Rules::of(Network::Regtest);
+        change(&mut rules);
+        rules
+    };
+    let mut fixed = narrower(|_| {});
+    fixed.checkpoints = vec![Checkpoint {
+        height: 11,
+        hash: main[10].block_hash(),
+    }];
+    for (rules, left) in [
+        (narrower(|_| {}), 18),
+        (narrower(|rules| rules.max_side_headers = 7), 7),
+        (narrower(|rules| rules.max_depth = 15), 9),
+        (fixed, 9),
+    ] {
+        let chain = HeaderChain::with_rules(rules);
+        let mut store = ChainStore::open_onto(&path, chain).unwrap();
+        assert_eq!(store.chain().tip(), tip);
+        assert_eq!(store.chain().side_headers(), left);
+        store.accept(&main[29..], NOW_S).unwrap();
+    }
 }
