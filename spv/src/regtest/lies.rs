@@ -30,6 +30,8 @@ const BOAST: u32 = 1_000;
 const FORGED: usize = 10;
 /// Bytes of garbage.
 const GARBAGE_BYTES: usize = 4_096;
+/// Where a message says how long it is: after its magic and its command.
+const LENGTH_AT: usize = 16;
 
 /// A chain as one peer shows it.
 #[derive(Debug)]
@@ -151,7 +153,8 @@ fn forged_on(end: &Header, turn: u64) -> Vec<Header> {
     headers
 }
 
-/// Bytes that are no messages, or such whose payload is none, by turns.
+/// Bytes that are no messages, such whose payload is none, and the beginning of a message of
+/// 4 GiB, by turns.
 pub(super) fn garbage(turn: u64) -> Vec<u8> {
     let mut state = turn.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = Vec::with_capacity(GARBAGE_BYTES);
@@ -162,15 +165,22 @@ pub(super) fn garbage(turn: u64) -> Vec<u8> {
         state ^= state << 17;
         bytes.extend(state.to_le_bytes());
     }
-    if turn.is_multiple_of(2) {
-        return bytes;
+    match turn % 3 {
+        0 => bytes,
+        1 => framed(bytes),
+        _ => {
+            let mut endless = framed(bytes);
+            endless[LENGTH_AT..LENGTH_AT + 4].fill(0xff);
+            endless
+        }
     }
+}
+
+/// A message whose payload is none.
+fn framed(payload: Vec<u8>) -> Vec<u8> {
     let Ok(command) = "headers".parse() else {
-        return bytes;
+        return payload;
     };
-    let message = NetworkMessage::Unknown {
-        command,
-        payload: bytes,
-    };
+    let message = NetworkMessage::Unknown { command, payload };
     serialize(&RawNetworkMessage::new(Magic::REGTEST, message))
 }

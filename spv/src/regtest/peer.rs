@@ -48,7 +48,7 @@ pub enum Behaviour {
     ForgedHeaders,
     /// Shakes hands, boasts of its height, and says nothing more.
     Silent,
-    /// Shakes hands, and sends what is no message.
+    /// Shakes hands, and sends what is no message: of three kinds, by connection.
     Garbage,
 }
 
@@ -65,6 +65,7 @@ struct Shared {
     shown: Shown,
     behaviour: Behaviour,
     received: Mutex<Vec<Transaction>>,
+    /// Rings when a transaction or a connection comes.
     arrived: Condvar,
     speakers: Mutex<Vec<Speaker>>,
     connections: AtomicU64,
@@ -127,6 +128,17 @@ impl MockPeer {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
+    /// Waits until there were so many connections, or not; returns how many.
+    pub fn wait_connections(&self, count: u64, deadline: Duration) -> u64 {
+        let received = self.shared.received();
+        let waited = self
+            .shared
+            .arrived
+            .wait_timeout_while(received, deadline, |_| self.connections() < count);
+        drop(waited);
+        self.connections()
+    }
+
     /// Blocks that it sent, forged ones too.
     pub fn blocks_served(&self) -> u64 {
         self.shared.blocks_served.load(Ordering::Relaxed)
@@ -174,9 +186,13 @@ fn accept(peer: &Arc<Shared>, socket: &TcpListener) {
         let Ok((speaker, listener)) = stream.and_then(halves) else {
             continue;
         };
-        peer.connections.fetch_add(1, Ordering::Relaxed);
+        let received = peer.received();
+        let number = peer.connections.fetch_add(1, Ordering::Relaxed);
+        peer.arrived.notify_all();
+        drop(received);
         peer.speakers().push(speaker.clone());
         let session = Session {
+            number,
             peer: Arc::clone(peer),
             speaker: speaker.clone(),
             is_over: Arc::new(AtomicBool::new(false)),
@@ -193,6 +209,8 @@ fn accept(peer: &Arc<Shared>, socket: &TcpListener) {
 /// One connection.
 #[derive(Clone, Debug)]
 struct Session {
+    /// Connections to the peer before this one.
+    number: u64,
     peer: Arc<Shared>,
     speaker: Speaker,
     is_over: Arc<AtomicBool>,
@@ -239,7 +257,7 @@ impl Session {
     /// After the handshake: from here on blocks are announced.
     fn begin(&self) -> io::Result<()> {
         if self.peer.behaviour == Behaviour::Garbage {
-            return self.speaker.send(&garbage(self.peer.turn()));
+            return self.speaker.send(&garbage(self.number));
         }
         if self.peer.shown.announces() {
             let session = self.clone();

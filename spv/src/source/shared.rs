@@ -72,9 +72,10 @@ impl Shared {
             Err(StoreError::Unwritten { change, .. }) => change,
         };
         if !change.is_empty() {
-            self.tip.send_replace(change.tip);
-            // Nobody listens: nobody needs to know.
+            // Who listens from a tip on hears what comes after it, not how it came to be.
+            // Where nobody listens nobody needs to know.
             self.changes.send(change.clone()).ok();
+            self.tip.send_replace(change.tip);
         }
         result
     }

@@ -55,7 +55,12 @@ async fn beside_a_peer_that_is_silent_the_most_work_is_reached() {
 
 #[tokio::test]
 async fn beside_a_peer_that_sends_garbage_the_most_work_is_reached() {
-    beside(Behaviour::Garbage).await;
+    let (miner, [liar, _honest], spv, _folder) = beside(Behaviour::Garbage).await;
+    // Each connection brings garbage of another kind; one ends in each.
+    assert!(liar.wait_connections(3, DEADLINE) >= 3);
+    let block = miner.mine(Vec::new());
+    reaches(&spv, block.block_hash()).await;
+    assert_eq!(spv.status().restarts, 0);
 }
 
 #[tokio::test]
