@@ -43,7 +43,7 @@ pub fn sats(amount: u64) -> String {
 
 /// An amount of sats in bitcoin, to the last sat: `0.00002100 BTC`.
 #[must_use]
-pub fn bitcoin(sats: u64) -> String {
+pub fn btc(sats: u64) -> String {
     const SATS: u64 = 100_000_000;
     format!("{}.{:08} BTC", sats / SATS, sats % SATS)
 }
@@ -133,7 +133,7 @@ mod tests {
         ];
         for (amount, words, coins) in table {
             assert_eq!(
-                (sats(amount).as_str(), bitcoin(amount).as_str()),
+                (sats(amount).as_str(), btc(amount).as_str()),
                 (words, coins)
             );
         }
