@@ -76,7 +76,9 @@ impl Client {
             verify: false,
             user_agent: USER_AGENT,
             hooks: hooks(gate),
-            services: ServiceFlags::NONE,
+            // Transactions are handed on with their witnesses (BIP144): peers that weren't told so
+            // (btcd) hang up on the first one.
+            services: ServiceFlags::WITNESS,
             limits: Limits {
                 max_outbound_peers: MAX_PEERS,
                 max_inbound_peers: 0,
