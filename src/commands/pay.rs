@@ -173,7 +173,7 @@ fn summary(paid: &PaidVote) -> String {
     if paid.superseded {
         lines.push("the voter voted again: shown, not counted".to_owned());
     }
-    if paid.to_self {
+    if paid.to_self && paid.state != PaymentState::Unpaid {
         lines.push("the voter is the recipient: it cost the fee only".to_owned());
     }
     lines.extend(

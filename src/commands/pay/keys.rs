@@ -33,15 +33,18 @@ const WARNING: &str = "Keep these as secret as the words: one of the tweaked pri
 #[derive(Debug, Args)]
 pub(in crate::commands) struct KeysArgs {
     /// Print private keys; the wallet's recovery words are read from stdin and not kept
-    #[arg(long, conflicts_with_all = ["publish", "from_words", "off", "address", "network"])]
+    #[arg(long, conflicts_with_all = ["publish", "from_words", "off", "address"])]
     with_secret: bool,
     /// What spends the payment of this vote, though no proof of it is here
     #[arg(
         long,
         value_name = "CID",
-        conflicts_with_all = ["publish", "from_words", "off", "address", "network"]
+        conflicts_with_all = ["publish", "from_words", "off", "address"]
     )]
     vote: Option<EntryId>,
+    /// The key that was paid to, where it is no longer the published one
+    #[arg(long, value_name = "KEY", requires = "vote")]
+    key: Option<String>,
     /// Publish a key to be paid to: 64 (x-only) or 66 (compressed) hexadecimal digits
     #[arg(long, value_name = "KEY", num_args = 0..=1, conflicts_with = "off")]
     publish: Option<Option<String>>,
@@ -72,10 +75,16 @@ impl KeysArgs {
             }
             (Some(None) | None, true) => {}
             (None, false) if self.off => {}
-            (None, false) if self.address.is_some() || self.network.is_some() => {
-                return usage("--address and --network go with a key: --publish or --from-words");
+            (None, false) if self.address.is_some() => {
+                return usage("--address goes with a key: --publish or --from-words");
+            }
+            (None, false) if self.network.is_some() && self.key.is_none() => {
+                return usage("--network goes with a key: --publish, --from-words or --key");
             }
             (None, false) => {}
+        }
+        if let Some(key) = &self.key {
+            keys::parse(key).map_err(wrong)?;
         }
         if let (Some(address), Some(network)) = (&self.address, self.network) {
             check_address(network, address)?;
@@ -109,10 +118,7 @@ pub(super) async fn run(client: &Client, args: &KeysArgs) -> Result<Outcome, Com
 }
 
 async fn publish(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError> {
-    let network = match args.network {
-        Some(network) => network,
-        None => followed(client).await?,
-    };
+    let network = named(client, args).await?;
     if let Some(address) = &args.address {
         check_address(network, address)?;
     }
@@ -149,8 +155,11 @@ async fn publish(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandErr
     Ok(Outcome::new(text, &written))
 }
 
-/// The network that the node follows.
-async fn followed(client: &Client) -> Result<Network, CommandError> {
+/// The network that is named, or that the node follows.
+async fn named(client: &Client, args: &KeysArgs) -> Result<Network, CommandError> {
+    if let Some(network) = args.network {
+        return Ok(network);
+    }
     let status: ChainStatus = client.get("/api/v1/chain").await?;
     status.network.parse().map_err(|_| {
         CommandError::Usage(
@@ -182,7 +191,7 @@ async fn list(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError>
         let vote_text = vote.to_string();
         received.retain(|one| one.vote == vote_text);
         if received.is_empty() {
-            received.push(unproved(key.as_ref(), vote)?);
+            received.push(unproved(client, args, key.as_ref(), vote).await?);
         }
     }
     let mut spends = gather(&received);
@@ -195,32 +204,46 @@ async fn list(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError>
     Ok(Outcome::new(text, &json))
 }
 
-/// What a vote's own address receives, by the key that is published now.
-fn unproved(key: Option<&PaymentKey>, vote: EntryId) -> Result<Received, CommandError> {
-    let key = key.ok_or_else(|| {
-        CommandError::Missing("no payment key is published, so nobody could pay it".to_owned())
-    })?;
-    let unreadable = |reason: String| CommandError::Answer {
-        request: format!("GET {ROUTE}"),
-        reason,
+/// What a vote's own address receives, by the key that is given or published now.
+async fn unproved(
+    client: &Client,
+    args: &KeysArgs,
+    published: Option<&PaymentKey>,
+    vote: EntryId,
+) -> Result<Received, CommandError> {
+    let (key, network) = match (&args.key, published) {
+        (Some(key), _) => (keys::parse(key).map_err(wrong)?, named(client, args).await?),
+        (None, Some(key)) => read(key)?,
+        (None, None) => {
+            return Err(CommandError::Missing(
+                "no payment key is published: say which one was with --key".to_owned(),
+            ));
+        }
     };
-    let network: Network = key
-        .network
-        .parse()
-        .map_err(|error: NoSuchNetwork| unreadable(error.to_string()))?;
-    let public = keys::parse(&key.key).map_err(|error| unreadable(error.to_string()))?;
-    let tweak = spv::proof::tweak(network, &public, &vote)
-        .map_err(|error| unreadable(error.to_string()))?
-        .to_be_bytes();
-    let script = keys::script(&public, Some(&tweak)).map_err(wrong)?;
+    let tweak = spv::proof::tweak(network, &key, &vote);
+    let tweak = tweak.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let tweak = tweak.to_be_bytes();
+    let script = keys::script(&key, Some(&tweak)).map_err(wrong)?;
     Ok(Received {
         vote: vote.to_string(),
         network: network.to_string(),
-        key: key.key.clone(),
+        key: HEXLOWER.encode(&key),
         tweak_hex: Some(HEXLOWER.encode(&tweak)),
         script_hex: script.to_hex_string(),
         ..Received::default()
     })
+}
+
+/// A key that the node told.
+fn read(key: &PaymentKey) -> Result<([u8; 32], Network), CommandError> {
+    let senseless = |reason: String| CommandError::Answer {
+        request: format!("GET {ROUTE}"),
+        reason,
+    };
+    let network = key.network.parse();
+    let network = network.map_err(|error: NoSuchNetwork| senseless(error.to_string()))?;
+    let public = keys::parse(&key.key).map_err(|error| senseless(error.to_string()))?;
+    Ok((public, network))
 }
 
 fn describe(key: Option<&PaymentKey>, spends: &[Spend], with_secret: bool) -> String {

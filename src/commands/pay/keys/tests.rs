@@ -23,12 +23,15 @@ fn parsed(args: &[&str]) -> Result<KeysArgs, String> {
 #[test]
 fn keys_are_published_from_one_source() {
     let key = "cc8a4bc64d897bddc5fbc2f670f7a8ba0b386779106cf1223c6fc5d7cd6fc115";
+    let vote = EntryId::of(b"vote").to_string();
     for args in [
         &[][..],
         &["--with-secret"],
         &["--publish", key],
         &["--from-words"],
         &["--publish", "--from-words"],
+        &["--vote", &vote, "--with-secret"],
+        &["--vote", &vote, "--key", key, "--network", "regtest"],
         &["--off", "--network", "regtest"],
         &["--from-words", "--network", "signet"],
     ] {
@@ -40,7 +43,13 @@ fn keys_are_published_from_one_source() {
         (&["--publish", "02"], "64"),
         (&["--publish", key, "--off"], "cannot be used"),
         (&["--with-secret", "--from-words"], "cannot be used"),
-        (&["--network", "regtest"], "go with a key"),
+        (&["--network", "regtest"], "goes with a key"),
+        (&["--key", key], "--vote"),
+        (&["--vote", &vote, "--key", "02"], "64"),
+        (
+            &["--vote", &vote, "--network", "regtest"],
+            "goes with a key",
+        ),
         (&["--network", "mainnet", "--off"], "testnet4"),
         (
             &[
