@@ -16,6 +16,8 @@ async function renew() {
 	const page = await fetched(location.href.split("#")[0]);
 	for (const part of page.querySelectorAll("[data-part]")) {
 		const held = document.getElementById(part.id);
+		const unfolded = [...held?.querySelectorAll("details") ?? []].map((one) => one.open);
+		part.querySelectorAll("details").forEach((one, at) => { one.open = unfolded[at] ?? one.open; });
 		if (held && held.outerHTML !== part.outerHTML && !held.matches(":focus-within")) held.replaceWith(document.importNode(part, true));
 	}
 }
