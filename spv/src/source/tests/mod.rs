@@ -28,6 +28,7 @@ fn options(folder: &Path, peers: &[&MockPeer]) -> SpvOptions {
     let mut options = SpvOptions::new(Network::Regtest, folder, || NOW_S);
     options.peers = peers.iter().map(|one| one.address()).collect();
     options.patience.restart = Duration::from_millis(20);
+    options.patience.block_try = Duration::from_millis(500);
     options
 }
 
