@@ -15,7 +15,7 @@ const FUNCTION_LINES: usize = 70;
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "manager"];
 
 /// Sans-io cores, by folder: no clock, no own randomness, no files, no sockets. The folders after the bar are their drivers, which may.
-const CORES: [(&str, &[&str]); 8] = [
+const CORES: [(&str, &[&str]); 10] = [
     ("model/src/", &[]),
     (
         "torrent/src/",
@@ -30,6 +30,16 @@ const CORES: [(&str, &[&str]); 8] = [
     ("blocks/src/dag/", &[]),
     ("blocks/src/fetch/plan/", &[]),
     ("blocks/src/retain/", &[]),
+    ("spv/src/proof/", &[]),
+    (
+        "spv/src/chain/",
+        &[
+            "spv/src/chain/copy",
+            "spv/src/chain/file",
+            "spv/src/chain/replay",
+            "spv/src/chain/store",
+        ],
+    ),
     ("web/views/src/", &[]),
     ("database/src/", &["database/src/store"]),
     ("gossip/src/", &["gossip/src/driver", "gossip/src/net"]),
