@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -228,6 +228,25 @@ impl Setup {
         said(output)
     }
 
+    /// The same with something on standard input.
+    ///
+    /// # Errors
+    /// When it can't be started, or doesn't read what it is given.
+    pub fn run_with<S: AsRef<str>>(&self, args: &[S], input: &str) -> Result<Said> {
+        let mut child = self
+            .command()
+            .args(args.iter().map(AsRef::as_ref))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", self.binary.display()))?;
+        let mut stdin = child.stdin.take().context("standard input is piped")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        said(child)
+    }
+
     /// Where its log goes.
     pub fn log(&self) -> PathBuf {
         self.data.with_extension("log")
@@ -246,6 +265,14 @@ impl Node {
     /// When it can't be started.
     pub fn run<S: AsRef<str>>(&self, args: &[S]) -> Result<Said> {
         self.setup.run(args)
+    }
+
+    /// The same with something on standard input.
+    ///
+    /// # Errors
+    /// When it can't be started, or doesn't read what it is given.
+    pub fn run_with<S: AsRef<str>>(&self, args: &[S], input: &str) -> Result<Said> {
+        self.setup.run_with(args, input)
     }
 
     /// Runs a command with `--json` that must succeed.

@@ -23,6 +23,9 @@ mod media;
 #[expect(dead_code, reason = "the tests use all of it, the demo a part")]
 #[path = "../../tests/node.rs"]
 mod node;
+#[expect(dead_code, reason = "the tests use all of it, interop a part")]
+#[path = "../../tests/purse.rs"]
+mod purse;
 
 use std::process::ExitCode;
 

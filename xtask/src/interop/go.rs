@@ -50,6 +50,16 @@ pub const CONFORMANCE: Module = Module {
     newer: &[],
 };
 
+/// A full node of Bitcoin's network.
+pub const BTCD: Module = Module {
+    path: "github.com/btcsuite/btcd",
+    version: "v0.26.2",
+    package: "github.com/btcsuite/btcd",
+    is_tests: false,
+    program: "btcd",
+    newer: &[],
+};
+
 /// A program to run beside datt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {

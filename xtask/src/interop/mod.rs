@@ -1,10 +1,11 @@
 //! `cargo xtask interop`: datt beside the programs that others use, on this machine.
 //!
-//! IPFS peers are built from the Go module proxy into `target/interop/bin`, BitTorrent clients are
-//! Debian's packages. A peer that can't be had
-//! here (no Go, a module that the proxy refuses) makes its lines say so, and fails nothing.
+//! IPFS peers and btcd are built from the Go module proxy into `target/interop/bin`, BitTorrent
+//! clients are Debian's packages. A peer that can't be had here (no Go, a module that the proxy
+//! refuses) makes its lines say so, and fails nothing.
 
 mod cars;
+mod chain;
 mod conformance;
 mod corpus;
 mod go;
@@ -73,10 +74,15 @@ pub fn run(workspace: &Workspace, args: &InteropArgs) -> Result<()> {
         .into_iter()
         .filter(|(peer, name, _)| wanted(peer, name))
         .collect();
-    if checks.is_empty() && in_swarms.is_empty() && !with_suite {
+    let on_chain: Vec<_> = chain::CHECKS
+        .into_iter()
+        .filter(|(name, _)| wanted(chain::PEER, name))
+        .collect();
+    if checks.is_empty() && in_swarms.is_empty() && on_chain.is_empty() && !with_suite {
         let of_kubo = KUBO_CHECKS.iter().map(|(name, _)| *name);
         let of_swarms = swarms::CHECKS.iter().map(|(_, name, _)| *name);
-        let names: Vec<&str> = of_kubo.chain(of_swarms).collect();
+        let of_chain = chain::CHECKS.iter().map(|(name, _)| *name);
+        let names: Vec<&str> = of_kubo.chain(of_swarms).chain(of_chain).collect();
         bail!(
             "no such check; there are: {}, {}",
             names.join(", "),
@@ -93,6 +99,7 @@ pub fn run(workspace: &Workspace, args: &InteropArgs) -> Result<()> {
         lines.push(conformance::run(workspace, &stage)?);
     }
     lines.extend(swarms::run(&stage, &in_swarms));
+    lines.extend(chain::run(workspace, &stage, &on_chain)?);
     report::print(&lines);
     let failed = lines.iter().filter(|line| line.has_failed()).count();
     ensure!(
