@@ -13,11 +13,13 @@
 //! udp-port.json     the UDP port used last
 //! follows.json      what is followed, and where peers were last met
 //! pins.json         what the node promised to keep
+//! payments.json     payments and batches that are awaited
 //! denied-names.json names of denied bytes that belong together
 //! denylists/        lists of what is refused; own.deny is the person's own
 //! config.toml       what the person changed, see docs/operating.md
 //! store/            entries, payloads, rows and views
 //! blobs/            media
+//! chain/            block headers of each chain that payments were checked on
 //! ```
 
 use std::{

@@ -23,10 +23,7 @@ mod tests;
 mod watch;
 mod written;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use model::EntryId;
 use spv::{Network, chain::HeaderChain, source::Spv};
@@ -220,12 +217,12 @@ impl Payments {
         ranking
     }
 
-    /// Votes of own offers in a thread.
-    pub fn offered_in(&self, root: &EntryId) -> BTreeSet<EntryId> {
-        self.awaited.with(|state| {
-            let offers = state.offers.iter();
-            let in_thread = offers.filter(|(_, offer)| offer.root == *root);
-            in_thread.map(|(vote, _)| *vote).collect()
-        })
+    /// Whether a payment for a vote on this post is proved or awaited.
+    pub fn is_about(&self, post: &EntryId) -> bool {
+        let is_proved = self.index().votes_on(post).next().is_some();
+        is_proved
+            || self
+                .awaited
+                .with(|state| state.offers.values().any(|offer| offer.post == *post))
     }
 }

@@ -317,16 +317,11 @@ impl Config {
             return refuse("torrent", "max_live and max_peers are at least 1");
         }
         self.check_traffic()?;
+        self.check_payments()?;
         if !self.torrent.tcp && !self.torrent.utp {
             return refuse(
                 "torrent.tcp",
                 "leave one of tcp and utp on, or switch torrent.enabled off",
-            );
-        }
-        if self.payments.settled_confirmations == 0 || self.payments.publish_confirmations == 0 {
-            return refuse(
-                "payments",
-                "settled_confirmations and publish_confirmations are at least 1",
             );
         }
         if self.media.children == 0 || self.media.timeout_s == 0 {
@@ -334,6 +329,27 @@ impl Config {
         }
         if !(16..=4096).contains(&self.media.thumb_pixels) {
             return refuse("media.thumb_pixels", "16 to 4096");
+        }
+        Ok(())
+    }
+
+    fn check_payments(&self) -> Result<(), ConfigError> {
+        let payments = &self.payments;
+        let depths = [
+            (
+                "payments.settled_confirmations",
+                payments.settled_confirmations,
+            ),
+            (
+                "payments.publish_confirmations",
+                payments.publish_confirmations,
+            ),
+        ];
+        for (key, depth) in depths {
+            if depth == 0 {
+                let reason = "at least 1: that is the block which the payment stands in".to_owned();
+                return Err(ConfigError::Value { key, reason });
+            }
         }
         Ok(())
     }

@@ -152,6 +152,27 @@ async fn recipient(
     })
 }
 
+/// The own vote on a post that counts now, if it has this direction.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn standing_vote(
+    core: &Arc<Core>,
+    post: &database::forum::Post,
+    dir: i8,
+) -> Result<Option<EntryId>, NodeError> {
+    let (me, space, id) = (core.identity, post.space, post.id);
+    core.store("read the vote", move |database| {
+        let reader = database.read()?;
+        let Some(vote) = reader.counting(&space, "vote", &me, &rows::vote(id, dir))? else {
+            return Ok(None);
+        };
+        let facts = payments::vote_facts(&reader, &vote)?;
+        Ok::<_, DatabaseError>(facts.filter(|facts| facts.dir == dir).map(|_| vote))
+    })
+    .await
+}
+
 /// The own vote on a post in this direction: the one that counts now, else a new one. A new one in
 /// its place would take back what was paid for it.
 async fn own_vote(
@@ -159,19 +180,11 @@ async fn own_vote(
     post: &database::forum::Post,
     dir: i8,
 ) -> Result<EntryId, NodeError> {
-    let (me, space, id) = (core.identity, post.space, post.id);
-    let known = core.store("read the vote", move |database| {
-        let reader = database.read()?;
-        let Some(vote) = reader.counting(&space, "vote", &me, &rows::vote(id, dir))? else {
-            return Ok(None);
-        };
-        let facts = payments::vote_facts(&reader, &vote)?;
-        Ok::<_, DatabaseError>(facts.filter(|facts| facts.dir == dir).map(|_| vote))
-    });
-    if let Some(vote) = known.await? {
+    if let Some(vote) = standing_vote(core, post, dir).await? {
         return Ok(vote);
     }
-    let voted = writing::vote(core, id, VoteRequest { dir }).await?;
+    let (id, voted) = (post.id, VoteRequest { dir });
+    let voted = writing::vote(core, id, voted).await?;
     voted
         .id
         .parse()
@@ -348,7 +361,9 @@ pub async fn give(
             for one in state.matches(&wanted, &given) {
                 if let Some(offer) = state.offers.get_mut(&one.claim.vote) {
                     offer.seen = Some(txid);
-                    offer.offered_ms = now_ms();
+                    if !offer.is_looked_for(now_ms()) {
+                        offer.offered_ms = now_ms();
+                    }
                     matched.push(one.claim.vote);
                 }
             }

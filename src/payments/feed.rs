@@ -8,12 +8,14 @@ use spv::{Network, proof::PaymentProof};
 
 use super::{
     facts::{KeyRow, KeyState, VoteFacts},
-    index::{NewProof, PROOFS},
+    index::NewProof,
 };
 use crate::core::Core;
 
 /// Events looked at together.
 const EVENTS: usize = 500;
+/// Rows looked at when all are read: what of them is worth most is kept.
+const ALL_ROWS: usize = 1_000_000;
 /// Rows read at the start between two looks of others at the index.
 const ROWS: usize = 256;
 
@@ -141,7 +143,7 @@ pub(super) async fn read_all(core: &Arc<Core>) -> Option<Cursor> {
 
 fn read_rows(core: &Core, database: &Database) -> Result<Cursor, DatabaseError> {
     let cursor = database.read()?.cursor()?;
-    let rows = database.read()?.rows_anywhere("payment", PROOFS)?;
+    let rows = database.read()?.rows_anywhere("payment", ALL_ROWS)?;
     let mut gone = core.payments.index().rows();
     for rows in rows.chunks(ROWS) {
         let reader = database.read()?;

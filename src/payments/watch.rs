@@ -79,7 +79,7 @@ async fn round(core: &Arc<Core>) -> Result<Duration, NodeError> {
     .await?;
     tell_offers(core, lost.unwrap_or_default()).await;
     let read = read(core).await;
-    publish(core).await?;
+    publish(core).await;
     read
 }
 
@@ -206,36 +206,44 @@ struct Due {
 }
 
 /// Publishes the proofs of payments that are deep enough.
-async fn publish(core: &Arc<Core>) -> Result<(), NodeError> {
+async fn publish(core: &Arc<Core>) {
     for due in due(core) {
-        let outpoint = due.found.outpoint;
-        let row = match proved_by(core, &due) {
-            Some(row) => row,
-            None => match &due.found.proof {
-                Some(proof) => {
-                    let row = rows::payment(due.vote, proof);
-                    let (space, root) = (due.offer.space, due.offer.root);
-                    flow::sign::write(core, space, Some(root), "payment", row).await?
-                }
-                None => {
-                    // Proofs aren't kept over restarts: the block makes it again.
-                    if take_block(core, due.found.height, due.found.block).await? {
-                        core.payments.look.notify_one();
-                    }
-                    continue;
-                }
-            },
-        };
-        tracing::info!(vote = %due.vote, %row, "a payment is proved");
-        change(core, "note a proof", move |state, _| {
-            let offer = state.offers.get_mut(&due.vote);
-            let found = offer.into_iter().flat_map(|offer| &mut offer.found);
-            for found in found.filter(|one| one.outpoint == outpoint) {
-                found.row = Some(row);
-            }
-        })
-        .await?;
+        let vote = due.vote;
+        // One that can't be published holds up none of the others.
+        if let Err(error) = publish_one(core, due).await {
+            tracing::warn!(%vote, %error, "the proof of a payment is not published");
+        }
     }
+}
+
+async fn publish_one(core: &Arc<Core>, due: Due) -> Result<(), NodeError> {
+    let Due { vote, offer, found } = due;
+    let outpoint = found.outpoint;
+    let known = core.payments.index().proved_by(&vote, &outpoint).copied();
+    let row = match (known, &found.proof) {
+        // Of this node or of another.
+        (Some(row), _) => row,
+        (None, Some(proof)) => {
+            let row = rows::payment(vote, proof);
+            flow::sign::write(core, offer.space, Some(offer.root), "payment", row).await?
+        }
+        (None, None) => {
+            // Proofs aren't kept over restarts: the block makes it again.
+            if take_block(core, found.height, found.block).await? {
+                core.payments.look.notify_one();
+            }
+            return Ok(());
+        }
+    };
+    tracing::info!(%vote, %row, "a payment is proved");
+    change(core, "note a proof", move |state, _| {
+        let offer = state.offers.get_mut(&vote);
+        let found = offer.into_iter().flat_map(|offer| &mut offer.found);
+        for found in found.filter(|one| one.outpoint == outpoint) {
+            found.row = Some(row);
+        }
+    })
+    .await?;
     Ok(())
 }
 
@@ -262,11 +270,4 @@ fn due(core: &Core) -> Vec<Due> {
         }
         due
     })
-}
-
-/// A row that proves the same payment, of this node or of another.
-fn proved_by(core: &Core, due: &Due) -> Option<EntryId> {
-    let index = core.payments.index();
-    let row = index.proved_by(&due.vote, &due.found.outpoint);
-    row.copied()
 }

@@ -125,8 +125,18 @@ pub async fn vote(core: &Arc<Core>, post: EntryId, vote: VoteRequest) -> Result<
         return Err(NodeError::Invalid("a vote is -1, 0 or 1".to_owned()));
     }
     let found = held_post(core, post).await?;
-    let row = rows::vote(post, vote.dir);
-    let id = flow::sign::write(core, found.space, Some(found.root), "vote", row).await?;
+    // The same once more would take the place of one that was paid for.
+    let standing = match core.payments.is_about(&post) {
+        true => flow::pay::standing_vote(core, &found, vote.dir).await?,
+        false => None,
+    };
+    let id = match standing {
+        Some(standing) => standing,
+        None => {
+            let row = rows::vote(post, vote.dir);
+            flow::sign::write(core, found.space, Some(found.root), "vote", row).await?
+        }
+    };
     let score = held_post(core, post).await?.score;
     Ok(Voted {
         id: id.to_string(),

@@ -76,6 +76,8 @@ fn a_bad_variable_is_named() {
         ("DATT_STORAGE_MAX_BYTES", "lots"),
         ("DATT_NETWORK_UDP_PORT", "70000"),
         ("DATT_HTTP_TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
+        ("DATT_PAYMENTS_NETWORK", "mainnet"),
+        ("DATT_PAYMENTS_PEERS", "127.0.0.1"),
     ] {
         let error = Config::layered(&flags(dir.path()), &variables(&[(name, value)]))
             .unwrap_err()
@@ -112,6 +114,8 @@ fn contradictions_are_refused() {
         vec![("DATT_TORRENT_ACTIVE_HOURS", "06:00-06:00")],
         vec![("DATT_TRAFFIC_MAX_IN_BYTES_PER_S", "1000")],
         vec![("DATT_TORRENT_MAX_UPLOAD_BYTES_PER_S", "16383")],
+        vec![("DATT_PAYMENTS_SETTLED_CONFIRMATIONS", "0")],
+        vec![("DATT_PAYMENTS_PUBLISH_CONFIRMATIONS", "0")],
     ] {
         let result = Config::layered(&flags(dir.path()), &variables(&list));
         assert!(matches!(result, Err(ConfigError::Value { .. })), "{list:?}");
