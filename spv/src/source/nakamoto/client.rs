@@ -174,6 +174,11 @@ impl Client {
         peers.try_for_each(|one| self.send(one.addr, message.clone()))
     }
 
+    /// Connects to a peer, unless that is under way.
+    pub(super) fn connect(&self, peer: SocketAddr) -> Result<(), SourceError> {
+        self.command(Command::Connect(peer))
+    }
+
     pub(super) fn disconnect(&self, peer: SocketAddr) -> Result<(), SourceError> {
         self.command(Command::Disconnect(peer))
     }

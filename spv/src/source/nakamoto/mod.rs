@@ -8,6 +8,7 @@
 
 mod bans;
 mod bridge;
+mod calls;
 mod client;
 mod frames;
 mod gate;
@@ -28,6 +29,7 @@ use nakamoto_common::{
 use self::{
     bans::Bans,
     bridge::{their_hash, theirs},
+    calls::Calls,
     client::Client,
     gate::Gate,
 };
@@ -94,7 +96,7 @@ impl Nakamoto {
         let gate = Arc::new(Gate::new(link.clone(), self.bans.clone()));
         let folder = link.folder().join(NAME);
         let network = their_network(self.network)?;
-        let client = Client::start(network, folder.clone(), connect, &gate)?;
+        let client = Client::start(network, folder.clone(), connect.clone(), &gate)?;
         let mut round = Round {
             link,
             gate,
@@ -103,6 +105,7 @@ impl Nakamoto {
             asked: Instant::now(),
             pause: QUIET,
             owing: BTreeMap::new(),
+            calls: Calls::new(connect),
         };
         link.lost();
         let left = round.run(|peer| self.peers.contains(peer));
@@ -139,6 +142,7 @@ struct Round<'a> {
     pause: Duration,
     /// How often each peer was asked for a block in vain.
     owing: BTreeMap<SocketAddr, u32>,
+    calls: Calls,
 }
 
 impl Round<'_> {
@@ -172,6 +176,10 @@ impl Round<'_> {
         self.client.refresh()?;
         self.looked = Some(Instant::now());
         let peers = self.client.peers();
+        let connected: Vec<_> = peers.iter().map(|one| one.addr).collect();
+        for peer in self.calls.due(&connected, Instant::now()) {
+            self.client.connect(peer)?;
+        }
         let claimed = peers.iter().map(|one| one.height).max();
         let claimed = claimed.map(|one| u32::try_from(one).unwrap_or(u32::MAX));
         self.link
