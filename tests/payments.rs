@@ -3,6 +3,7 @@
 
 mod chainless;
 mod falsehoods;
+mod forged;
 mod kills;
 mod page;
 mod peers;
