@@ -114,11 +114,7 @@ impl Active {
     pub(super) fn pop(&mut self) -> Option<Header> {
         let height = self.rows.tip_height.checked_sub(1)?;
         self.settle();
-        let rows = &self.rows;
-        self.index
-            .remove(&rows.tip_hash, rows.tip_height, |height| {
-                rows.hash_at(height)
-            });
+        self.index.pop(&self.rows.tip_hash);
         let last = self.rows.chunks.last_mut()?;
         let header = last.pop()?;
         if last.is_empty() {

@@ -144,6 +144,10 @@ impl Headers for HeaderChain {
         let height = self.height_of(block)?;
         Some((height, *self.active.at(height)))
     }
+
+    fn aside(&self, block: &BlockHash) -> Option<Header> {
+        self.side.get(block).map(|edge| edge.header)
+    }
 }
 
 fn tip_of(edge: &Edge) -> Tip {

@@ -62,37 +62,18 @@ impl Index {
         self.slots[slot] = height + 1;
     }
 
-    /// Takes the hash at the last height away; what was pushed aside by it moves back.
-    pub(super) fn remove(&mut self, hash: &BlockHash, height: u32, at: impl Fn(u32) -> BlockHash) {
-        let mut hole = self.home(hash);
-        while self.slots[hole] != height + 1 {
-            if self.slots[hole] == EMPTY {
+    /// Takes the hash at the last height away. It was the last to look for a slot, so that none
+    /// stands where it does because of it.
+    pub(super) fn pop(&mut self, hash: &BlockHash) {
+        let mut slot = self.home(hash);
+        while self.slots[slot] != self.len {
+            if self.slots[slot] == EMPTY {
                 return;
             }
-            hole = self.after(hole);
+            slot = self.after(slot);
         }
+        self.slots[slot] = EMPTY;
         self.len -= 1;
-        let mut slot = hole;
-        loop {
-            self.slots[hole] = EMPTY;
-            loop {
-                slot = self.after(slot);
-                let Some(known) = self.slots[slot].checked_sub(1) else {
-                    return;
-                };
-                // it may fill the hole if its own place does not lie between the hole and it
-                if self.distance(self.home(&at(known)), slot) >= self.distance(hole, slot) {
-                    break;
-                }
-            }
-            self.slots[hole] = self.slots[slot];
-            hole = slot;
-        }
-    }
-
-    /// Slots from one to another, going up and around.
-    fn distance(&self, from: usize, to: usize) -> usize {
-        to.wrapping_sub(from) & (self.slots.len() - 1)
     }
 
     fn after(&self, slot: usize) -> usize {
@@ -135,8 +116,7 @@ mod tests {
             let at = |hashes: &[BlockHash], height: u32| hashes[height as usize];
             if random.next_u32() % 3 == 0 && !hashes.is_empty() {
                 let gone = *hashes.last().unwrap();
-                let height = u32::try_from(hashes.len() - 1).unwrap();
-                index.remove(&gone, height, |height| at(&hashes, height));
+                index.pop(&gone);
                 map.remove(&gone);
                 hashes.pop();
             } else {

@@ -1,4 +1,15 @@
-//! Headers of one chain.
+//! Headers of one chain: judged, kept, and followed to the branch with the most work.
+//!
+//! Participants: whoever brings headers (a light client, a file) and may lie, and whoever asks
+//! which blocks stand on the chain. Goals: what is kept was worked for; each header is judged by
+//! its own branch (target, median time), never by another; a liar costs bounded memory; the same
+//! headers in the same order lead to the same chain, so that a file of them is the chain. No goals:
+//! transactions and scripts are not looked at, so the chain shows the most work seen, not that its
+//! blocks are valid; signet's blocks are signed in their coinbase, which headers can't show, and
+//! testnet4's can be cheap.
+//!
+//! Beyond what Bitcoin Core's headers-first rules say, a branch that has passed a known checkpoint
+//! beats every one that has not, and nothing branches off below one.
 
 mod accept;
 mod active;

@@ -3,6 +3,7 @@ use bitcoin::{BlockHash, block::Header};
 use super::{
     super::{Change, HeaderChain, HeaderFault, rules::Checkpoint, rules::Rules},
     forge::{self, NOW_S},
+    model,
 };
 use crate::{Network, proof::Headers};
 
@@ -184,5 +185,40 @@ fn locators_are_dense_at_the_end_and_reach_the_first_block() {
         let dense: Vec<u32> = (0..=count).rev().take(10).collect();
         assert_eq!(heights[..dense.len()], dense);
         assert!(heights.len() <= 21, "{heights:?}");
+    }
+}
+
+/// Blocks on a branch whose target changes, some seconds apart.
+fn lively(branch: &mut Vec<Header>, count: usize, gap_s: u32) {
+    let rules = forge::lively_rules();
+    for _ in 0..count {
+        let last = branch[branch.len() - 1];
+        let time_s = last.time + gap_s;
+        let bits = model::next_bits(branch, time_s, &rules);
+        let header = forge::header(last.block_hash(), time_s, bits, gap_s);
+        branch.push(forge::ground(header, true));
+    }
+}
+
+#[test]
+fn work_is_known_everywhere_on_a_long_chain_that_was_reorganised() {
+    let mut chain = HeaderChain::with_rules(forge::lively_rules());
+    let mut old = vec![chain.header(0).unwrap()];
+    lively(&mut old, 2_020, 3);
+    let mut new = old.clone();
+    lively(&mut old, 50, 3);
+    lively(&mut new, 60, 2);
+    accept(&mut chain, &old);
+    let change = accept(&mut chain, &new);
+    assert_eq!(change.disconnected.len(), 50);
+    assert_eq!(change.tip.work, model::work(&new));
+    for fork in [2_030, 2_047, 2_048, 2_049, 2_060] {
+        let mut side = new[..=fork].to_vec();
+        lively(&mut side, 1, 4);
+        accept(&mut chain, &side[fork..]);
+        let tip = side[fork + 1].block_hash();
+        let tips = chain.side_tips();
+        let known = tips.iter().find(|one| one.hash == tip).unwrap();
+        assert_eq!(known.work, model::work(&side), "{fork}");
     }
 }

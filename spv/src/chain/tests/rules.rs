@@ -144,6 +144,13 @@ fn on_testnet4_a_period_follows_its_first_block_however_easy_its_last_ones_were(
     let found = Target::from_compact(edge.header.bits);
     assert!(found > expected, "a slow period makes it easier");
     assert!(found < Target::from_compact(rules.limit_bits));
+    // slow ones in time lead back to the lowest difficulty, which then is no exception
+    while edge.header.bits != rules.limit_bits {
+        edge = add(&edge, 1_200);
+    }
+    assert!(edge.height.is_multiple_of(2016));
+    edge = add(&edge, 600);
+    assert_eq!(edge.header.bits, rules.limit_bits);
 }
 
 /// What becomes of a header with something changed, on a chain of some blocks.
