@@ -19,7 +19,7 @@ use nakamoto_common::{
 
 use super::{
     super::{error::SourceError, supervisor::panicked},
-    frames::Bounded,
+    frames::{Bounded, on_breach},
     gate::Gate,
 };
 
@@ -86,7 +86,9 @@ impl Client {
             },
         };
         let (sender, ended) = mpsc::sync_channel(1);
+        let breached = Arc::clone(gate);
         let run = move || {
+            on_breach(move |peer| breached.let_go(peer));
             let result = catch_unwind(AssertUnwindSafe(|| client.run(config)));
             let result = match result {
                 Ok(result) => result.map_err(failed),

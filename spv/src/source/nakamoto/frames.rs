@@ -2,7 +2,7 @@
 //!
 //! `nakamoto` gathers a message until it is as long as it says, and a message may say 4 GiB.
 
-use std::{borrow::Cow, collections::BTreeMap, io, net};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, io, net};
 
 use nakamoto_client::chan;
 use nakamoto_common::net::{
@@ -53,6 +53,17 @@ impl Frames {
     }
 }
 
+thread_local! {
+    /// Hears who broke the bound, on the client's thread; `nakamoto` makes its reactor itself and
+    /// hands nothing in.
+    static BREACHES: RefCell<Option<Box<dyn Fn(net::SocketAddr)>>> = const { RefCell::new(None) };
+}
+
+/// Sets who hears of peers of this thread's client that break the bound.
+pub(super) fn on_breach(hears: impl Fn(net::SocketAddr) + 'static) {
+    BREACHES.set(Some(Box::new(hears)));
+}
+
 /// The reactor of `nakamoto`, with bounded messages.
 pub(super) struct Bounded<R>(R);
 
@@ -90,8 +101,7 @@ impl<R: Reactor> Reactor for Bounded<R> {
     }
 }
 
-/// A service that hears nothing any more of peers whose messages are too long: they say no
-/// `pong` then, and are let go.
+/// A service that hears nothing any more of peers whose messages are too long.
 struct Guarded<S> {
     service: S,
     frames: BTreeMap<net::SocketAddr, Frames>,
@@ -117,7 +127,13 @@ impl<S: Service> StateMachine for Guarded<S> {
     fn message_received(&mut self, peer: &net::SocketAddr, bytes: Cow<'_, [u8]>) {
         if self.frames.entry(*peer).or_default().follow(&bytes) {
             self.service.message_received(peer, bytes);
+            return;
         }
+        BREACHES.with_borrow(|hears| {
+            if let Some(hears) = hears {
+                hears(*peer);
+            }
+        });
     }
 
     fn attempted(&mut self, peer: &net::SocketAddr) {

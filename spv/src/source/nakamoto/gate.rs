@@ -284,7 +284,8 @@ impl Gate {
             .collect()
     }
 
-    fn let_go(&self, peer: SocketAddr) {
+    /// Has a peer disconnected.
+    pub(super) fn let_go(&self, peer: SocketAddr) {
         let mut state = self.state();
         if state.unwanted.len() < MAX_PEERS && !state.unwanted.contains(&peer) {
             state.unwanted.push(peer);

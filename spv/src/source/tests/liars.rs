@@ -43,7 +43,9 @@ async fn beside_a_peer_with_less_work_the_most_work_is_reached() {
 
 #[tokio::test]
 async fn beside_a_peer_that_forges_headers_the_most_work_is_reached() {
-    let (_, [liar, _], spv, _folder) = beside(Behaviour::ForgedHeaders).await;
+    let (_, [liar, honest], spv, _folder) = beside(Behaviour::ForgedHeaders).await;
+    // Once the liar is found out all is begun again without him.
+    assert!(honest.wait_connections(2, DEADLINE) >= 2);
     let last = spv.status().last_error.unwrap();
     assert!(last.contains(&liar.address().to_string()), "{last}");
 }
