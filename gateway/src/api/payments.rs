@@ -188,6 +188,7 @@ pub async fn forget(
     responses((status = 200, description = "The payments that it matches", body = [PaidVote]),
         (status = 400, description = "No transaction in hex", body = ErrorBody),
         (status = 401, description = "Wrong or no token", body = ErrorBody),
+        (status = 404, description = "It pays no vote that is awaited here", body = ErrorBody),
         (status = 413, description = "Larger than what the network relays", body = ErrorBody)))]
 pub async fn transaction(
     State(gate): State<Gate>,
@@ -241,6 +242,7 @@ pub async fn verify(
     responses((status = 200, description = "Signed, on disk, on its way to peers", body = Written),
         (status = 400, description = "These bytes are no proof", body = ErrorBody),
         (status = 401, description = "Wrong or no token", body = ErrorBody),
+        (status = 404, description = "Its vote is not held here", body = ErrorBody),
         (status = 413, description = "Over the limit of a proof", body = ErrorBody),
         (status = 422, description = "It proves nothing", body = ErrorBody)))]
 pub async fn publish(
@@ -288,7 +290,7 @@ pub async fn proofs(
     responses((status = 200, description = "The template, and its outputs", body = Batch),
         (status = 400, description = "A field over its limit", body = ErrorBody),
         (status = 401, description = "Wrong or no token", body = ErrorBody),
-        (status = 409, description = "No vote is unpaid", body = ErrorBody)))]
+        (status = 404, description = "No vote is unpaid", body = ErrorBody)))]
 pub async fn batch(
     State(gate): State<Gate>,
     _: Owner,

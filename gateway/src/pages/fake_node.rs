@@ -119,6 +119,16 @@ fn summary() -> data::ThreadSummary {
     }
 }
 
+/// A thread whose author did not pay what its board asks for.
+fn unpaid() -> data::ThreadSummary {
+    data::ThreadSummary {
+        root: entry(3).to_string(),
+        title: "Buy this".to_owned(),
+        unpaid_price: Some(500),
+        ..summary()
+    }
+}
+
 fn status() -> data::Status {
     data::Status {
         version: "0".to_owned(),
@@ -219,7 +229,7 @@ impl Node for FakeNode {
     }
     fn threads(&self, _: Viewer, _: ThreadsQuery) -> Reply<'_, data::Page<data::ThreadSummary>> {
         ready(data::Page {
-            items: vec![summary()],
+            items: vec![summary(), unpaid()],
             next: Some("a b".to_owned()),
         })
     }

@@ -100,6 +100,9 @@ impl Payments for FakeNode {
         self.write(format!("forget {vote}"), ())
     }
     fn give_transaction(&self, transaction: String) -> Reply<'_, Vec<data::PaidVote>> {
+        if transaction == "00" {
+            return absent();
+        }
         self.write(
             format!("transaction {transaction}"),
             vec![paid_vote(data::PaymentState::Seen)],

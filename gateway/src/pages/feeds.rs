@@ -48,7 +48,9 @@ async fn answer(
     feed_path: &str,
     query: ThreadsQuery,
 ) -> Result<Response, Failure> {
-    let threads = visit.node().threads(Viewer::Stranger, query).await?;
+    let mut threads = visit.node().threads(Viewer::Stranger, query).await?;
+    // A feed has no place to fold something away.
+    threads.items.retain(|thread| thread.unpaid_price.is_none());
     let feed = Feed {
         title,
         base: &visit.frame.base,

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::{
     fake_node::{FakeNode, entry, space},
+    swarm_tests::notice,
     tests::App,
 };
 
@@ -155,6 +156,33 @@ async fn forms_of_a_payment_do_what_they_say() {
     app.form("/settings/payment-key", &format!("key={key}&address="))
         .await;
     assert_eq!(app.written().pop(), Some(format!("key {key} off=false")));
+}
+
+#[tokio::test]
+async fn a_transaction_that_pays_nothing_leads_back_with_a_notice() {
+    let app = app();
+    let path = format!("/payment/{}", entry(6));
+    let answer = app
+        .form(&format!("{path}/transaction"), "transaction=00")
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    assert_eq!(answer.location(), path);
+    assert_eq!(notice(&answer), "There is no such entry here.");
+}
+
+#[tokio::test]
+async fn what_is_not_paid_is_folded_in_lists_and_not_in_feeds() {
+    let app = app();
+    for path in ["/".to_owned(), format!("/s/{}", space())] {
+        let list = app.get(&path).await.body;
+        assert!(
+            list.contains("Not paid yet: 500 sats to post here"),
+            "{path}"
+        );
+        assert!(!list.contains("Buy this"), "{path}");
+    }
+    let feed = app.get("/feed.xml").await.body;
+    assert!(feed.contains(&entry(1).to_string()) && !feed.contains(&entry(3).to_string()));
 }
 
 #[tokio::test]

@@ -189,7 +189,14 @@ pub(super) async fn transaction(
 ) -> Result<Response, Failure> {
     let vote = entry_id(&cid)?;
     let hex = check_transaction(&form.fields.transaction)?;
-    let paid = gate.node().give_transaction(hex).await?;
+    let paid = match gate.node().give_transaction(hex).await {
+        // It pays nothing that is awaited: the page that asked for it says so.
+        Err(NodeError::NotFound(why)) => {
+            let notice = sentence(&visible(&why));
+            return Ok(flash::redirect(&format!("/payment/{vote}"), &[notice]));
+        }
+        answer => answer?,
+    };
     let mut notices = vec![matched(&vote.to_string(), &paid)];
     // What is not said on the page itself: why the network did not take it.
     let known = gate.node().paid_vote(Viewer::Owner, vote).await;

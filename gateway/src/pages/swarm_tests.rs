@@ -15,7 +15,7 @@ fn app() -> App {
 }
 
 /// The notice that a redirect carries.
-fn notice(answer: &Answer) -> String {
+pub(super) fn notice(answer: &Answer) -> String {
     let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
     let value = cookie.split(['=', ';']).nth(1).unwrap();
     String::from_utf8(BASE64URL_NOPAD.decode(value.as_bytes()).unwrap()).unwrap()
