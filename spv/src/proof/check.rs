@@ -178,7 +178,13 @@ impl Checked {
         }
         let unknown = ProofError::BlockUnknown(self.block);
         let Some((height, header)) = chain.active(&self.block) else {
-            return Err(unknown);
+            return Err(match chain.aside(&self.block) {
+                None => unknown,
+                Some(header) if header.merkle_root == self.merkle_root => {
+                    ProofError::BlockReplaced(self.block)
+                }
+                Some(_) => ProofError::WrongBranch(self.block),
+            });
         };
         if header.merkle_root != self.merkle_root {
             return Err(ProofError::WrongBranch(self.block));

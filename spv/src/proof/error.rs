@@ -88,9 +88,12 @@ pub enum ProofError {
         /// Levels above the transaction.
         level: usize,
     },
-    /// No such block on the most-work chain: not yet, or not any more.
-    #[error("block {0} is not on the chain with the most work")]
+    /// No header of such a block is known: not yet, or there is none.
+    #[error("block {0} is not on the chain with the most work: no header of it is known")]
     BlockUnknown(BlockHash),
+    /// The block holds the transaction, and stands on a branch with less work.
+    #[error("block {0} is not on the chain with the most work, others took its place")]
+    BlockReplaced(BlockHash),
     /// The branch leads to another root.
     #[error("the merkle branch does not lead to the root of block {0}")]
     WrongBranch(BlockHash),
@@ -158,6 +161,6 @@ pub enum ProofError {
 impl ProofError {
     /// Whether more headers may change the judgement: nothing is wrong with the proof itself.
     pub fn is_pending(&self) -> bool {
-        matches!(self, Self::BlockUnknown(_))
+        matches!(self, Self::BlockUnknown(_) | Self::BlockReplaced(_))
     }
 }

@@ -43,6 +43,11 @@ pub trait Headers {
     fn tip_height(&self) -> u32;
     /// Height and header of a block: only while it is on the chain with the most work.
     fn active(&self, block: &BlockHash) -> Option<(u32, bitcoin::block::Header)>;
+    /// Header of a block on a branch with less work, where such are kept.
+    fn aside(&self, block: &BlockHash) -> Option<bitcoin::block::Header> {
+        let _ = block;
+        None
+    }
 }
 
 /// That a transaction pays a vote. Nothing in it is true before [`PaymentProof::check`] and

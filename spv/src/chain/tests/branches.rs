@@ -41,7 +41,9 @@ fn a_longer_branch_replaces_six_blocks_and_says_so() {
         assert!(chain.contains(&hash));
         assert_eq!(chain.height_of(&hash), None);
         assert_eq!(chain.active(&hash), None);
+        assert_eq!(chain.aside(&hash), Some(*header));
     }
+    assert_eq!(chain.aside(&new[7].block_hash()), None, "it is not aside");
     assert_eq!(chain.active(&new[7].block_hash()), Some((22, new[7])));
     // and back
     let longer = forge::blocks(&old[19], 3, 2);

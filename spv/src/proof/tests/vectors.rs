@@ -196,6 +196,7 @@ fn reason(error: &ProofError) -> &'static str {
         ProofError::NodeIsTransaction { .. } => "node_is_transaction",
         ProofError::DuplicatedSibling { .. } => "duplicated_sibling",
         ProofError::BlockUnknown(_) => "block_unknown",
+        ProofError::BlockReplaced(_) => "block_replaced",
         ProofError::WrongBranch(_) => "wrong_branch",
         ProofError::NoOutput { .. } => "no_output",
         ProofError::Key(KeyError::NotAKey) => "not_a_key",
