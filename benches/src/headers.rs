@@ -18,17 +18,24 @@ const HEADERS: u32 = 1_000_000;
 const BATCH: usize = 2_000;
 /// Far ahead of every header here, seconds since 1970.
 const NOW_S: u32 = u32::MAX;
+/// How often what is compared is done.
+const ROUNDS: usize = 3;
 const NAME: &str = "headers";
 
 pub fn run(stage: &Stage) -> Result<()> {
     let count = if stage.small { HEADERS / 50 } else { HEADERS };
-    let hashes_per_second = hash_rate(count)?;
     let first = HeaderChain::new(Network::Regtest);
     let start = first.header(0).context("the first block")?;
     let headers = mined(&start, count);
 
-    let (chain, judged_s) = seconds(|| judged(first, &headers))?;
-    ensure!(chain.tip().height == count, "not all were taken");
+    // the best of some rounds of each: both take less time than other programs' bursts
+    let (mut hashed_s, mut judged_s) = (f64::MAX, f64::MAX);
+    for _ in 0..ROUNDS {
+        hashed_s = hashed_s.min(hashed(count)?);
+        let (chain, taken_s) = seconds(|| judged(&headers))?;
+        ensure!(chain.tip().height == count, "not all were taken");
+        judged_s = judged_s.min(taken_s);
+    }
     Row::new(NAME, format!("{count} headers judged, one core")).below(judged_s, 3.0, "s");
     Row::new(
         NAME,
@@ -36,11 +43,10 @@ pub fn run(stage: &Stage) -> Result<()> {
     )
     .ratio(
         f64::from(count) / judged_s,
-        hashes_per_second,
+        f64::from(count) / hashed_s,
         "headers/s",
         0.5,
     );
-    drop(chain);
 
     let path = stage.path(NAME);
     let (mut file, _) = HeaderFile::open(&path, Network::Regtest)?;
@@ -72,8 +78,8 @@ pub fn run(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Double SHA-256 of as many different 80 bytes, a second.
-fn hash_rate(count: u32) -> Result<f64> {
+/// How many seconds double SHA-256 of as many different 80 bytes takes.
+fn hashed(count: u32) -> Result<f64> {
     let mut bytes = [7; 80];
     let (seen, taken_s) = seconds(|| {
         let mut seen = 0_u8;
@@ -84,7 +90,7 @@ fn hash_rate(count: u32) -> Result<f64> {
         Ok(seen)
     })?;
     std::hint::black_box(seen);
-    Ok(f64::from(count) / taken_s)
+    Ok(taken_s)
 }
 
 /// Headers on top of one, as regtest has them: two tries each. Its nonce and another root make
@@ -117,7 +123,8 @@ fn ground(header: &mut Header, target: Target) -> BlockHash {
     }
 }
 
-fn judged(mut chain: HeaderChain, headers: &[Header]) -> Result<HeaderChain> {
+fn judged(headers: &[Header]) -> Result<HeaderChain> {
+    let mut chain = HeaderChain::new(Network::Regtest);
     for batch in headers.chunks(BATCH) {
         chain.accept(batch, NOW_S)?;
     }

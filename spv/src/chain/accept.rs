@@ -33,20 +33,20 @@ impl Moves {
 }
 
 impl HeaderChain {
-    /// As [`HeaderChain::accept`]; the headers that were new are put into `kept`, also where a
+    /// As [`HeaderChain::accept`]; `kept` is told of each header that was new, also where a
     /// later one is refused.
     pub(super) fn take(
         &mut self,
         headers: &[Header],
         now_s: u32,
-        kept: &mut Vec<Header>,
+        mut kept: impl FnMut(&Header),
     ) -> Result<Change, ChainError> {
         let mut moves = Moves::from(self.active.tip_height());
         let mut refused = None;
         for (index, header) in headers.iter().enumerate() {
             let hash = record::hash(header);
             match self.take_one(header, hash, now_s, &mut moves) {
-                Ok(true) => kept.push(*header),
+                Ok(true) => kept(header),
                 Ok(false) => {}
                 Err(fault) => {
                     refused = Some((index, hash, fault));

@@ -71,7 +71,8 @@ impl ChainStore {
     /// [`StoreError`].
     pub fn accept(&mut self, headers: &[Header], now_s: u32) -> Result<Change, StoreError> {
         let mut kept = Vec::new();
-        let taken = self.chain.take(headers, now_s, &mut kept);
+        let keep = |header: &Header| kept.push(*header);
+        let taken = self.chain.take(headers, now_s, keep);
         let written = self.write(&kept);
         self.is_behind = written.is_err();
         match (taken, written) {
