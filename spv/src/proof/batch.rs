@@ -7,8 +7,8 @@ use model::EntryId;
 use thiserror::Error;
 
 use super::{
-    BatchPath, Binding, Claim, KeyError, MAX_BRANCH_DEPTH, MAX_PROOF_BYTES, PaymentProof,
-    ProveError, SumStep,
+    BatchPath, Binding, Claim, KeyError, MAX_BRANCH_DEPTH, MAX_PROOF_BYTES, MAX_SCRIPT_BYTES,
+    PaymentProof, ProveError, SumStep,
     commitment::{OutputLeaf, commitment, commitment_script, join_outputs, tree},
     parse_key,
     prover::prove_all,
@@ -82,6 +82,16 @@ pub enum BatchError {
     Unspendable {
         /// Position among the recipients.
         recipient: usize,
+    },
+    /// A script that no proof may pay to.
+    #[error(
+        "the script of recipient {recipient} has {found} bytes; at most {MAX_SCRIPT_BYTES} may be"
+    )]
+    ScriptTooLong {
+        /// Position among the recipients.
+        recipient: usize,
+        /// Bytes of the script.
+        found: usize,
     },
     /// The recipient's key is none.
     #[error("recipient {recipient}: {source}")]
@@ -230,6 +240,10 @@ impl Recipient {
         parse_key(&self.key).map_err(|source| BatchError::Key { recipient, source })?;
         if self.script.is_op_return() {
             return Err(BatchError::Unspendable { recipient });
+        }
+        let found = self.script.len();
+        if found > MAX_SCRIPT_BYTES {
+            return Err(BatchError::ScriptTooLong { recipient, found });
         }
         let mut seen = BTreeSet::new();
         for (vote, sats) in &self.votes {

@@ -11,7 +11,8 @@ use bitcoin::{
 use model::EntryId;
 
 use super::{
-    BatchPath, Binding, Headers, PaymentProof, ProofError, address_script, branch,
+    BatchPath, Binding, Headers, MAX_SCRIPT_BYTES, PaymentProof, ProofError, address_script,
+    branch,
     commitment::{OutputLeaf, commitments},
     parse_key,
 };
@@ -149,6 +150,12 @@ impl PaymentProof {
             });
         };
         parse_key(&self.key)?;
+        if script.len() > MAX_SCRIPT_BYTES {
+            return Err(ProofError::ScriptTooLong {
+                vout: self.vout,
+                found: script.len(),
+            });
+        }
         let root = path.sum_root(&self.vote)?;
         let output = OutputLeaf {
             vout: self.vout,

@@ -3,7 +3,9 @@
 use bitcoin::BlockHash;
 use thiserror::Error;
 
-use super::{KeyError, MAX_BRANCH_DEPTH, MAX_PATH_DEPTH, MAX_PROOF_BYTES, VERSION};
+use super::{
+    KeyError, MAX_BRANCH_DEPTH, MAX_PATH_DEPTH, MAX_PROOF_BYTES, MAX_SCRIPT_BYTES, VERSION,
+};
 use crate::Network;
 
 /// Why a proof does not decode, does not hold, or does not stand on a chain.
@@ -139,6 +141,16 @@ pub enum ProofError {
         position: u32,
         /// Leaves that the tree has.
         count: u32,
+    },
+    /// A script that stands for no address.
+    #[error(
+        "output {vout} pays a batch to a script of {found} bytes; at most {MAX_SCRIPT_BYTES} may be"
+    )]
+    ScriptTooLong {
+        /// Output claimed.
+        vout: u32,
+        /// Bytes of its script.
+        found: usize,
     },
     /// Amounts that add up to more than there can be.
     #[error("the amounts of the batch overflow")]

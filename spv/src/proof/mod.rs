@@ -32,6 +32,9 @@ pub const MAX_PROOF_BYTES: usize = 8192;
 pub const MAX_BRANCH_DEPTH: usize = 15;
 /// Most levels of either tree of a batch.
 pub const MAX_PATH_DEPTH: usize = 20;
+/// Longest script of an output that pays for a batch, bytes: what addresses stand for is shorter
+/// (at most 42), and whoever keeps proofs keeps their scripts.
+pub const MAX_SCRIPT_BYTES: usize = 80;
 /// First byte of a proof.
 const VERSION: u8 = 1;
 

@@ -4,7 +4,7 @@ use bitcoin::{Amount, ScriptBuf};
 
 use super::world::*;
 use crate::proof::{
-    Batch, BatchError, KeyError, MAX_PROOF_BYTES, ProveError, Recipient,
+    Batch, BatchError, KeyError, MAX_PROOF_BYTES, MAX_SCRIPT_BYTES, ProveError, Recipient,
     batch::{MAX_RECIPIENTS, MAX_VOTES},
     commitments, counted_sats, plain_script, prove,
 };
@@ -161,11 +161,23 @@ fn what_makes_no_output_is_refused() {
             source: KeyError::NotAKey
         }
     );
-    let long = one(|one| {
-        one.script = ScriptBuf::from_bytes(vec![0x51; 8000]);
+    assert_eq!(
+        one(|one| one.script = ScriptBuf::from_bytes(vec![0x51; MAX_SCRIPT_BYTES + 1])),
+        BatchError::ScriptTooLong {
+            recipient,
+            found: MAX_SCRIPT_BYTES + 1
+        }
+    );
+    let mut long = recipients(&[1; MAX_RECIPIENTS]);
+    for one in &mut long {
+        one.script = ScriptBuf::from_bytes(vec![0x51; MAX_SCRIPT_BYTES]);
         one.votes[0].1 = 100_000;
-    });
-    assert_eq!(long, BatchError::TooLong);
+    }
+    assert_eq!(refusal(&long), BatchError::TooLong);
+    long.truncate(2);
+    let batch = Batch::new(NETWORK, &long).unwrap();
+    let block = block([transaction(9, batch.outputs().to_vec())]);
+    assert_eq!(batch.prove(&block, 1).map(|proofs| proofs.len()), Ok(2));
 }
 
 #[test]

@@ -227,8 +227,16 @@ pub fn join(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 
 /// Proofs of a tree that no honest payer builds, under an output with so many sats.
 pub fn crafted(votes: &[(EntryId, u64)], held: u64) -> Vec<(PaymentProof, Chain)> {
+    crafted_to(plain_script(&key(KEY)).unwrap(), votes, held)
+}
+
+/// The same, paid to any script.
+pub fn crafted_to(
+    script: ScriptBuf,
+    votes: &[(EntryId, u64)],
+    held: u64,
+) -> Vec<(PaymentProof, Chain)> {
     let count = u32::try_from(votes.len()).unwrap();
-    let script = plain_script(&key(KEY)).unwrap();
     let leaves: Vec<_> = votes
         .iter()
         .map(|(vote, sats)| SumStep::leaf(vote, *sats))

@@ -156,6 +156,8 @@ fn batches() -> Vec<Case> {
     };
     let in_path = |change: fn(&mut BatchPath)| with(&|proof| change(path(proof)));
     let lying = crafted(&[(entry(0), 1000), (entry(1), 1_000_000)], 1001);
+    let script = bitcoin::ScriptBuf::from_bytes(vec![0x51; 81]);
+    let long = crafted_to(script, &[(entry(0), 1000)], 1000);
     let overflow = crafted(&[(entry(0), 1000), (entry(1), u64::MAX)], 1001);
     vec![
         (
@@ -208,5 +210,6 @@ fn batches() -> Vec<Case> {
             lying[0].clone(),
         ),
         ("a sum that overflows", overflow[0].clone()),
+        ("a script longer than 80 bytes", long[0].clone()),
     ]
 }
