@@ -107,9 +107,6 @@ pub enum BlockFault {
     /// A transaction twice: the same merkle root for another list (CVE-2012-2459).
     #[error("a transaction stands in it twice")]
     Repeated,
-    /// A transaction as long as an inner node of the tree (CVE-2017-12842).
-    #[error("a transaction of 64 bytes could be an inner node of the merkle tree")]
-    InnerNode,
     /// Its witnesses are not those that its coinbase commits to (BIP141).
     #[error("its witnesses are not those that its coinbase commits to")]
     Witnesses,
