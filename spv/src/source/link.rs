@@ -109,6 +109,13 @@ impl Link {
         self.shared.store().chain().contains(block)
     }
 
+    /// Whether a header is known, on a branch with less work than the active one.
+    pub fn knows_aside(&self, block: &BlockHash) -> bool {
+        let store = self.shared.store();
+        let chain = store.chain();
+        chain.contains(block) && chain.height_of(block).is_none()
+    }
+
     /// Headers of the active chain from a height on.
     pub fn headers(&self, from: u32, most: u32) -> Vec<Header> {
         let store = self.shared.store();

@@ -31,8 +31,10 @@ use super::{
 const MAX_HEADERS: usize = 2_000;
 /// Version of the protocol in `getheaders`.
 const VERSION: u32 = 70_016;
-/// Times that a peer may send headers without parents before it is let go.
-const MAX_UNCONNECTED: u32 = 16;
+/// Times in a row that a peer is asked for more after headers without parents, or after a full
+/// message of known ones beside the active chain, before it is let go: more than the headers that
+/// are kept beside it fill.
+const MAX_IN_VAIN: u32 = 32;
 /// Transactions that are handed to peers who ask.
 const MAX_TRANSACTIONS: usize = 64;
 /// Peers whose manners are remembered.
@@ -58,8 +60,8 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct State {
     transactions: VecDeque<old::Transaction>,
-    /// How often each peer sent headers without parents in a row.
-    unconnected: BTreeMap<SocketAddr, u32>,
+    /// How often in a row each peer sent headers that led to none that were new.
+    in_vain: BTreeMap<SocketAddr, u32>,
     /// Peers that are to be let go.
     unwanted: Vec<SocketAddr>,
     /// When headers last came that were new.
@@ -96,7 +98,7 @@ impl Gate {
             bans,
             state: Mutex::new(State {
                 transactions: VecDeque::new(),
-                unconnected: BTreeMap::new(),
+                in_vain: BTreeMap::new(),
                 unwanted: Vec::new(),
                 news: Instant::now(),
             }),
@@ -191,16 +193,19 @@ impl Gate {
             return Verdict::kept(Vec::new());
         };
         let last = headers[headers.len() - 1].block_hash();
+        let is_full = headers.len() == MAX_HEADERS;
         if self.link.knows(&last) {
-            return Verdict::kept(Vec::new());
+            // What the locator of the active chain can't reach: a branch beside it may go on.
+            let goes_on = is_full && self.link.knows_aside(&last) && !self.is_too_often(peer);
+            let more = goes_on.then(|| get_headers(&[last]));
+            return Verdict::kept(more.into_iter().collect());
         }
         match self.link.offer(Some(peer), &headers) {
             Offer::Taken(_) => {
                 let mut state = self.state();
                 state.news = Instant::now();
-                state.unconnected.remove(&peer);
+                state.in_vain.remove(&peer);
                 drop(state);
-                let is_full = headers.len() == MAX_HEADERS;
                 let more = is_full.then(|| get_headers(&[last]));
                 Verdict::kept(more.into_iter().collect())
             }
@@ -217,19 +222,27 @@ impl Gate {
 
     /// Asks for what lies between the chain and headers that hang in the air.
     fn fill(&self, peer: SocketAddr) -> Vec<NetworkMessage> {
-        let mut state = self.state();
-        if state.unconnected.len() >= MAX_PEERS {
-            state.unconnected.clear();
-        }
-        let count = state.unconnected.entry(peer).or_insert(0);
-        *count += 1;
-        let is_too_often = *count > MAX_UNCONNECTED;
-        drop(state);
-        if is_too_often {
-            self.let_go(peer);
+        if self.is_too_often(peer) {
             return Vec::new();
         }
         vec![self.ask()]
+    }
+
+    /// Counts a message that brought nothing new; whether that was one too many: the peer is let
+    /// go then.
+    fn is_too_often(&self, peer: SocketAddr) -> bool {
+        let mut state = self.state();
+        if state.in_vain.len() >= MAX_PEERS {
+            state.in_vain.clear();
+        }
+        let count = state.in_vain.entry(peer).or_insert(0);
+        *count += 1;
+        let is_too_often = *count > MAX_IN_VAIN;
+        drop(state);
+        if is_too_often {
+            self.let_go(peer);
+        }
+        is_too_often
     }
 
     fn announced(&self, inventory: &[Inventory]) -> Verdict {

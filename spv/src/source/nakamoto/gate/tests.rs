@@ -78,11 +78,37 @@ fn headers_go_to_the_chain_and_no_further_and_full_messages_are_followed_up() {
 }
 
 #[test]
+fn a_long_branch_that_is_known_beside_the_chain_is_followed_to_its_end() {
+    let case = case(2_500);
+    let active = case.headers();
+    case.say(&active[..2_000]);
+    case.say(&active[2_000..]);
+    case.miner.fork_at(100);
+    case.miner.mine_many(2_500);
+    let rival = case.headers();
+    let begin = &rival[100..2_100];
+    assert_eq!(asks(&case.say(begin)), Some(begin[1_999].block_hash()));
+    // Asked anew, by the locator of the active chain, a peer begins with those known ones.
+    assert_eq!(asks(&case.say(begin)), Some(begin[1_999].block_hash()));
+    assert_eq!(case.height(), 2_500);
+    case.say(&rival[2_100..]);
+    assert_eq!(case.height(), 2_600);
+
+    // One that says the same again and again is asked no more.
+    let aside = &active[100..2_100];
+    for _ in 0..MAX_IN_VAIN {
+        assert!(asks(&case.say(aside)).is_some());
+    }
+    assert_eq!(asks(&case.say(aside)), None);
+    assert_eq!(case.gate.unwanted(), [PEER]);
+}
+
+#[test]
 fn headers_that_hang_in_the_air_are_asked_for_and_too_many_are_not() {
     let case = case(100);
     let headers = case.headers();
     case.say(&headers[..10]);
-    for _ in 0..MAX_UNCONNECTED {
+    for _ in 0..MAX_IN_VAIN {
         let hanging = case.say(&headers[50..60]);
         assert_eq!(asks(&hanging), Some(headers[9].block_hash()));
     }
