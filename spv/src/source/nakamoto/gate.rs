@@ -40,6 +40,9 @@ const MAX_TRANSACTIONS: usize = 64;
 /// Peers whose manners are remembered.
 const MAX_PEERS: usize = 256;
 
+/// Addresses that `nakamoto` takes down from hearsay, for each start of it.
+pub(super) const MAX_ADDRESSES: usize = 10_000;
+
 /// A verdict on one message.
 #[derive(Debug)]
 pub(super) struct Verdict {
@@ -62,6 +65,8 @@ struct State {
     transactions: VecDeque<old::Transaction>,
     /// How often in a row each peer sent headers that led to none that were new.
     in_vain: BTreeMap<SocketAddr, u32>,
+    /// Addresses that may still be heard.
+    addresses: usize,
     /// Peers that are to be let go.
     unwanted: Vec<SocketAddr>,
     /// When headers last came that were new.
@@ -92,13 +97,15 @@ impl Verdict {
 }
 
 impl Gate {
-    pub(super) fn new(link: Link, bans: Bans) -> Self {
+    /// A gate that lets so many addresses through: none where all peers are given.
+    pub(super) fn new(link: Link, bans: Bans, addresses: usize) -> Self {
         Self {
             link,
             bans,
             state: Mutex::new(State {
                 transactions: VecDeque::new(),
                 in_vain: BTreeMap::new(),
+                addresses,
                 unwanted: Vec::new(),
                 news: Instant::now(),
             }),
@@ -131,6 +138,7 @@ impl Gate {
                 }
                 Verdict::kept(Vec::new())
             }
+            NetworkMessage::Addr(addresses) => self.hearsay(addresses.len()),
             NetworkMessage::GetData(wanted) => Verdict::kept(self.wanted(wanted)),
             NetworkMessage::GetHeaders(_)
             | NetworkMessage::Tx(_)
@@ -295,6 +303,17 @@ impl Gate {
             .cloned()
             .map(NetworkMessage::Tx)
             .collect()
+    }
+
+    fn hearsay(&self, addresses: usize) -> Verdict {
+        let mut state = self.state();
+        match state.addresses.checked_sub(addresses) {
+            Some(left) => {
+                state.addresses = left;
+                Verdict::pass(Vec::new())
+            }
+            None => Verdict::kept(Vec::new()),
+        }
     }
 
     /// Has a peer disconnected.

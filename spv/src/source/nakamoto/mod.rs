@@ -31,7 +31,7 @@ use self::{
     bridge::{their_hash, theirs},
     calls::Calls,
     client::Client,
-    gate::Gate,
+    gate::{Gate, MAX_ADDRESSES},
 };
 use super::{
     error::SourceError,
@@ -93,7 +93,8 @@ impl Nakamoto {
         if connect.is_empty() && !self.peers.is_empty() {
             return Err(SourceError::OnlyLiars(self.peers.len()));
         }
-        let gate = Arc::new(Gate::new(link.clone(), self.bans.clone()));
+        let addresses = if connect.is_empty() { MAX_ADDRESSES } else { 0 };
+        let gate = Arc::new(Gate::new(link.clone(), self.bans.clone(), addresses));
         let folder = link.folder().join(NAME);
         let network = their_network(self.network)?;
         let client = Client::start(network, folder.clone(), connect.clone(), &gate)?;

@@ -22,7 +22,7 @@ fn case(blocks: u32) -> Case {
     let options = SpvOptions::new(Network::Regtest, folder.path(), || 1_780_000_000);
     let store = ChainStore::open(&options.headers_path(), Network::Regtest).unwrap();
     let shared = Arc::new(Shared::new(options, store));
-    let gate = Gate::new(Link::new(Arc::clone(&shared), 0), Bans::default());
+    let gate = Gate::new(Link::new(Arc::clone(&shared), 0), Bans::default(), 1_500);
     let miner = Miner::new(3, 1_700_000_000);
     miner.mine_many(blocks);
     Case {
@@ -194,4 +194,19 @@ fn transactions_are_announced_after_the_handshake_and_handed_out() {
         case.gate.hand_on(other);
     }
     assert!(case.gate.state().transactions.len() <= MAX_TRANSACTIONS);
+}
+
+#[test]
+fn addresses_are_heard_up_to_a_bound() {
+    use old::network::{Address, constants::ServiceFlags};
+    let case = case(1);
+    let address = Address::new(&PEER, ServiceFlags::NONE);
+    let hear = |count: usize| {
+        let addresses = vec![(0, address.clone()); count];
+        case.gate.judge(PEER, &NetworkMessage::Addr(addresses)).pass
+    };
+    assert_eq!(hear(1_000), Ok(()));
+    assert!(hear(1_000).is_err());
+    assert_eq!(hear(500), Ok(()));
+    assert!(hear(1).is_err());
 }
