@@ -53,10 +53,13 @@ impl Frames {
     }
 }
 
+/// Hears of a peer.
+type Hears = Box<dyn Fn(net::SocketAddr)>;
+
 thread_local! {
     /// Hears who broke the bound, on the client's thread; `nakamoto` makes its reactor itself and
     /// hands nothing in.
-    static BREACHES: RefCell<Option<Box<dyn Fn(net::SocketAddr)>>> = const { RefCell::new(None) };
+    static BREACHES: RefCell<Option<Hears>> = const { RefCell::new(None) };
 }
 
 /// Sets who hears of peers of this thread's client that break the bound.
