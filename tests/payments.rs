@@ -9,6 +9,7 @@ mod page;
 mod peers;
 mod price;
 mod received;
+mod shown;
 mod states;
 
 use anyhow::{Result, ensure};

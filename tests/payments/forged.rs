@@ -16,8 +16,8 @@ use spv::Network;
 use spv::proof::{Binding, Claim, PaymentProof, address_script, prove};
 
 use super::{Chain, SATS, both_reach, offered, paid};
-use crate::node::{Node, Setup};
-use crate::purse::{OTHER_WORDS, counts, proofs_of, publish, reaches, vote};
+use crate::node::{Node, Setup, eventually};
+use crate::purse::{ARRIVES, OTHER_WORDS, counts, proofs_of, publish, reaches, vote};
 use crate::scene::{Scene, text};
 
 /// Signs payment rows with the key of a node that is stopped, whatever they say.
@@ -101,6 +101,9 @@ async fn false_proofs_of_a_liar_are_shown_as_false_and_never_counted() -> Result
     let place = (pair.space.parse()?, pair.thread.parse()?);
     let (setup, ..) = pair.payer.stop()?;
     forge(&setup, place, id, &lies).await?;
+    // a true one once more is no other payment
+    let again = std::slice::from_ref(&truth);
+    forge(&setup, place, honest.parse()?, again).await?;
     pair.payer = setup.start()?;
 
     let third = pair.third(chain.setup(&scene, "third"))?;
@@ -126,5 +129,59 @@ async fn false_proofs_of_a_liar_are_shown_as_false_and_never_counted() -> Result
         counts(node, &unpaid, SATS)?;
         reaches(node, &unpaid, "confirmed", 1)?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_payment_hides_no_address_and_claims_no_sats() -> Result<()> {
+    let scene = Scene::new()?;
+    let chain = Chain::new()?;
+    let mut pair = chain.pair(&scene)?;
+    let (honest, paying) = offered(&chain, &pair)?;
+    chain.mine(&paying);
+    both_reach(&pair, &honest, "confirmed", 1)?;
+    let truth = PaymentProof::decode(&proofs_of(&pair.author, &honest)?.remove(0))?;
+
+    let post = pair.reply(&pair.author, "Another")?;
+    let asked = vote(&pair.payer, &post, SATS)?;
+    let unpaid = text(&asked, "vote")?;
+    let id: EntryId = unpaid.parse()?;
+    // sound in itself, in a block of nobody's chain
+    let elsewhere = Chain::seeded(2)?;
+    let output = TxOut {
+        value: Amount::from_sat(SATS * 1_000),
+        script_pubkey: address_script(Network::Regtest, &truth.key, &id)?,
+    };
+    let payment = elsewhere.miner.pay(vec![output])?;
+    let claim = Claim {
+        network: Network::Regtest,
+        vote: id,
+        key: truth.key,
+        key_row: truth.key_row,
+        vout: 0,
+        binding: Binding::Address,
+    };
+    let invented = prove(&elsewhere.miner.mine(vec![payment]), 1, claim)?.encode();
+    reaches(&pair.payer, &unpaid, "unpaid", 0)?;
+    eventually("the vote", ARRIVES, || {
+        let known = pair
+            .author
+            .client()?
+            .get_json(&format!("/api/v1/entries/{unpaid}"));
+        Ok(known.is_ok().then_some(()))
+    })?;
+    let place = (pair.space.parse()?, pair.thread.parse()?);
+    let (setup, ..) = pair.author.stop()?;
+    forge(&setup, place, id, &[invented]).await?;
+    pair.author = setup.start()?;
+
+    eventually("the forged row", ARRIVES, || {
+        Ok(proofs_of(&pair.payer, &unpaid).is_ok().then_some(()))
+    })?;
+    let seen = reaches(&pair.payer, &unpaid, "unpaid", 0)?;
+    ensure!(seen["uri"].is_string() && seen["sats"] == SATS, "{seen}");
+    let seen = reaches(&pair.author, &unpaid, "unchecked", 0)?;
+    ensure!(seen["sats"] == 0 && seen["why"].is_string(), "{seen}");
+    ensure!(paid(&pair.author, &pair.thread)?["pending_sats"] == 0);
     Ok(())
 }
