@@ -12,7 +12,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 fn main() -> anyhow::Result<ExitCode> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return Ok(usage(&error)),
     };
     let json = cli.json;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Help goes to stdout and is no failure; wrong usage is exit code 2, as JSON if that was asked for.
-fn usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
+fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args().any(|argument| argument == "--json");
     if error.use_stderr() && json {
         println!(
@@ -32,11 +32,12 @@ fn usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
             failure::error_json("invalid", error.to_string().trim())
         );
     } else {
-        error.print().context("cannot print the usage")?;
+        // Who closed the pipe has read enough.
+        let _ = error.print();
     }
-    Ok(ExitCode::from(if error.use_stderr() {
+    ExitCode::from(if error.use_stderr() {
         failure::USAGE
     } else {
         failure::DONE
-    }))
+    })
 }
