@@ -4,6 +4,21 @@ use model::{EndpointKey, EntryId};
 
 use crate::Scope;
 
+/// The part that a peer took in syncing a scope: what it showed of what the peer holds of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing: it neither holds nor wants any of the scope.
+    Refused,
+    /// Nothing: it opened the scope, and only who opens one compares.
+    Opened,
+    /// Both sets were compared.
+    Compared {
+        /// Entries held here that the peer lacked when the comparison began. Of a scope of digests
+        /// or of single entries it is always 0: there no entries are compared.
+        lacked: u64,
+    },
+}
+
 /// What happened among peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -30,6 +45,8 @@ pub enum Event {
         received: u64,
         /// Entries sent.
         sent: u64,
+        /// What this showed of the peer.
+        part: Part,
     },
     /// A peer lied and is banned for a while.
     Banned {

@@ -20,7 +20,7 @@ pub mod sync;
 #[cfg(test)]
 mod testing;
 
-pub use event::Event;
+pub use event::{Event, Part};
 pub use memory::MemoryReplica;
 pub use node::Node;
 pub use replica::{

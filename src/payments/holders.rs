@@ -1,13 +1,13 @@
-//! Whether other nodes hold the votes that are to be paid: only what a second, empty reconciliation
-//! of the thread showed counts. The first may have begun before the vote was there. Pure but for
-//! its last function.
+//! Whether other nodes hold the votes that are to be paid: only what a second reconciliation of the
+//! thread showed counts, in which the peer took part and lacked nothing. The first may have begun
+//! before the vote was there. Pure but for its last functions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use gossip::{Event, Scope};
+use gossip::{Event, Part, Scope};
 use model::{EndpointKey, EntryId};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -34,22 +34,27 @@ pub(super) enum Next {
 }
 
 impl Holders {
-    /// A thread was reconciled with a peer, to whom `sent` entries went; `votes` of it are offered
-    /// and not yet known to be held by the peer.
+    /// A thread was synced with a peer, who took this part in it; `votes` of it are offered and not
+    /// yet known to be held by the peer.
     pub(super) fn synced(
         &mut self,
         root: EntryId,
         peer: EndpointKey,
-        sent: u64,
+        part: Part,
         votes: BTreeSet<EntryId>,
     ) -> Next {
         if votes.is_empty() {
             self.first.remove(&(root, peer));
             return Next::Nothing;
         }
+        if part == Part::Refused {
+            // It may follow the thread one day, not by being asked again.
+            return Next::Nothing;
+        }
+        let lacks_nothing = part == Part::Compared { lacked: 0 };
         let known = self.first.get(&(root, peer));
         let held: BTreeSet<EntryId> = match known {
-            Some(known) if sent == 0 => known.intersection(&votes).copied().collect(),
+            Some(known) if lacks_nothing => known.intersection(&votes).copied().collect(),
             _ => BTreeSet::new(),
         };
         if held.len() == votes.len() {
@@ -62,7 +67,7 @@ impl Holders {
         let is_first = self.first.insert((root, peer), votes).is_none();
         match held.is_empty() {
             false => Next::Holds(held),
-            true if is_first || sent == 0 => Next::Again,
+            true if is_first || lacks_nothing => Next::Again,
             true => Next::Nothing,
         }
     }
@@ -76,12 +81,12 @@ pub(super) async fn follow(core: &Arc<Core>, mut events: Receiver<Event>) {
             Ok(Event::Synced {
                 peer,
                 scope: Scope::Threads { space, roots },
-                sent,
+                part,
                 ..
             }) => {
                 for root in roots {
                     let votes = unheld(core, &root, &peer);
-                    match holders.synced(root, peer, sent, votes) {
+                    match holders.synced(root, peer, part, votes) {
                         Next::Nothing => {}
                         // The driver only ends when the node stops.
                         Next::Again => {
@@ -102,7 +107,7 @@ pub(super) async fn follow(core: &Arc<Core>, mut events: Receiver<Event>) {
 fn unheld(core: &Core, root: &EntryId, peer: &EndpointKey) -> BTreeSet<EntryId> {
     core.payments.awaited.with(|state| {
         let offers = state.offers.iter();
-        let unheld = offers.filter(|(_, one)| one.root == *root && !one.holders.contains(peer));
+        let unheld = offers.filter(|(_, one)| one.root == *root && one.needs_holder(peer));
         unheld.map(|(vote, _)| *vote).collect()
     })
 }
@@ -139,23 +144,61 @@ async fn note(core: &Arc<Core>, votes: BTreeSet<EntryId>, peer: EndpointKey) {
 mod tests {
     use super::*;
 
+    /// Compared, and nothing was lacking.
+    const ALL: Part = Part::Compared { lacked: 0 };
+    const SOME: Part = Part::Compared { lacked: 1 };
+
     #[test]
     fn a_vote_is_held_once_a_second_reconciliation_had_nothing_to_send() {
         let root = EntryId::of(b"root");
         let peer = EndpointKey::from_bytes([1; 32]);
         let vote = BTreeSet::from([EntryId::of(b"vote")]);
         let mut holders = Holders::default();
-        assert_eq!(holders.synced(root, peer, 0, vote.clone()), Next::Again);
-        assert_eq!(holders.synced(root, peer, 1, vote.clone()), Next::Nothing);
+        assert_eq!(holders.synced(root, peer, ALL, vote.clone()), Next::Again);
         assert_eq!(
-            holders.synced(root, peer, 0, vote.clone()),
+            holders.synced(root, peer, SOME, vote.clone()),
+            Next::Nothing
+        );
+        assert_eq!(
+            holders.synced(root, peer, ALL, vote.clone()),
             Next::Holds(vote.clone())
         );
         assert_eq!(
-            holders.synced(root, peer, 0, BTreeSet::new()),
+            holders.synced(root, peer, ALL, BTreeSet::new()),
             Next::Nothing
         );
-        assert_eq!(holders.synced(root, peer, 1, vote), Next::Again);
+        assert_eq!(holders.synced(root, peer, SOME, vote), Next::Again);
+    }
+
+    #[test]
+    fn who_refuses_or_takes_nothing_or_was_not_compared_holds_nothing() {
+        let root = EntryId::of(b"root");
+        let vote = BTreeSet::from([EntryId::of(b"vote")]);
+        let mut holders = Holders::default();
+        for (number, part, first) in [
+            (1, Part::Refused, Next::Nothing),
+            (2, SOME, Next::Again),
+            (3, Part::Opened, Next::Again),
+        ] {
+            let peer = EndpointKey::from_bytes([number; 32]);
+            assert_eq!(
+                holders.synced(root, peer, part, vote.clone()),
+                first,
+                "{part:?}"
+            );
+            for _ in 0..3 {
+                // Nor is it asked without end.
+                let next = holders.synced(root, peer, part, vote.clone());
+                assert_eq!(next, Next::Nothing, "{part:?}");
+            }
+        }
+        // A refusal is no first reconciliation.
+        let peer = EndpointKey::from_bytes([1; 32]);
+        assert_eq!(holders.synced(root, peer, ALL, vote.clone()), Next::Again);
+        assert_eq!(
+            holders.synced(root, peer, ALL, vote.clone()),
+            Next::Holds(vote)
+        );
     }
 
     #[test]
@@ -164,14 +207,14 @@ mod tests {
         let peer = EndpointKey::from_bytes([1; 32]);
         let (old, new) = (EntryId::of(b"old"), EntryId::of(b"new"));
         let mut holders = Holders::default();
-        assert_eq!(holders.synced(root, peer, 0, [old].into()), Next::Again);
+        assert_eq!(holders.synced(root, peer, ALL, [old].into()), Next::Again);
         let both = BTreeSet::from([old, new]);
         assert_eq!(
-            holders.synced(root, peer, 0, both),
+            holders.synced(root, peer, ALL, both),
             Next::Holds([old].into())
         );
         assert_eq!(
-            holders.synced(root, peer, 0, [new].into()),
+            holders.synced(root, peer, ALL, [new].into()),
             Next::Holds([new].into())
         );
     }

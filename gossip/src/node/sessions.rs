@@ -210,6 +210,7 @@ impl Node {
                     scope,
                     received,
                     sent,
+                    part,
                     unresolved: _,
                 } => {
                     self.note_knowing(&scope, peer);
@@ -222,6 +223,7 @@ impl Node {
                             scope,
                             received,
                             sent,
+                            part,
                         }));
                     }
                 }

@@ -10,7 +10,7 @@ use super::{
     reconcile::Reconcile,
     session::{Desk, News},
 };
-use crate::{Digest, Replica, ReplicaError, Scope, bounds};
+use crate::{Digest, Part, Replica, ReplicaError, Scope, bounds};
 
 /// One item of the agenda.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Step {
     again: bool,
     /// Whether the authority logs it rests on were synced before in this session.
     settled: bool,
+    /// Entries that the peer was found to lack.
+    lacked: u64,
 }
 
 impl Step {
@@ -34,6 +36,7 @@ impl Step {
             depth: bounds::FETCH_DEPTH,
             again: false,
             settled: false,
+            lacked: 0,
         }
     }
 
@@ -44,6 +47,7 @@ impl Step {
             depth,
             again: false,
             settled: true,
+            lacked: 0,
         }
     }
 }
@@ -206,7 +210,7 @@ impl Initiator {
     ) -> Result<Stage, SessionError> {
         match answer {
             Answer::Refused => {
-                self.done(step.scope, desk, Vec::new());
+                self.done(step.scope, desk, Part::Refused, Vec::new());
                 Ok(Stage::Between)
             }
             Answer::Authorities if step.settled => Err(PeerFault::OutOfTurn {
@@ -218,7 +222,7 @@ impl Initiator {
                 // The sets agree, but payloads are lacking: fetch those by id.
                 desk.send_holdings(&step.scope, replica)?;
                 let ids = lacking_payloads(&step.scope, replica)?;
-                self.done(step.scope, desk, Vec::new());
+                self.done(step.scope, desk, Part::Compared { lacked: 0 }, Vec::new());
                 self.agenda.push_front(Step {
                     again: true,
                     ..Step::fetch(ids, 0)
@@ -227,7 +231,7 @@ impl Initiator {
             }
             Answer::Same => {
                 desk.send_holdings(&step.scope, replica)?;
-                self.done(step.scope, desk, Vec::new());
+                self.done(step.scope, desk, Part::Compared { lacked: 0 }, Vec::new());
                 Ok(Stage::Between)
             }
             Answer::Differs => {
@@ -343,16 +347,20 @@ impl Initiator {
             }
         }
         self.plan_first(authorities);
-        self.done(step.scope, desk, unresolved);
+        let part = Part::Compared {
+            lacked: step.lacked,
+        };
+        self.done(step.scope, desk, part, unresolved);
         Ok(())
     }
 
-    fn done(&mut self, scope: Scope, desk: &mut Desk, unresolved: Vec<EntryId>) {
+    fn done(&mut self, scope: Scope, desk: &mut Desk, part: Part, unresolved: Vec<EntryId>) {
         let (received, sent) = (desk.transfer.received, desk.transfer.sent);
         desk.news.push(News::Done {
             scope,
             received: received - self.counted.0,
             sent: sent - self.counted.1,
+            part,
             unresolved,
         });
         self.counted = (received, sent);
@@ -395,6 +403,7 @@ impl Work {
         if matches!(self.step.scope, Scope::Digests(_)) {
             self.digests.on_round(&round.have, &round.need)
         } else {
+            self.step.lacked += round.have.len() as u64;
             desk.transfer.offer(round.have);
             desk.transfer.need(round.need);
             Ok(())

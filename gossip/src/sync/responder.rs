@@ -8,7 +8,7 @@ use super::{
     reconcile::Reconcile,
     session::{Desk, News},
 };
-use crate::{Digest, Fingerprint, Follow, Replica, ReplicaError, Scope, bounds};
+use crate::{Digest, Fingerprint, Follow, Part, Replica, ReplicaError, Scope, bounds};
 
 #[derive(Debug, Default)]
 enum Stage {
@@ -57,6 +57,7 @@ impl Responder {
                 scope,
                 received: received - self.counted.0,
                 sent: sent - self.counted.1,
+                part: Part::Opened,
                 unresolved: std::mem::take(&mut desk.transfer.missing)
                     .into_iter()
                     .collect(),

@@ -10,7 +10,7 @@ use super::{
     responder::Responder,
     transfer::Transfer,
 };
-use crate::{HoldingOutcome, Replica, Scope, bounds};
+use crate::{HoldingOutcome, Part, Replica, Scope, bounds};
 
 /// What a session has to tell the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum News {
         received: u64,
         /// Entries sent.
         sent: u64,
+        /// What it showed of the peer.
+        part: Part,
         /// Entries still waited for: fetched as deep as allowed, and not found here.
         unresolved: Vec<EntryId>,
     },

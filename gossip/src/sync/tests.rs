@@ -6,7 +6,7 @@ use model::{EndpointKey, EntryId, Holding, SecretKey, SpaceId};
 
 use super::{Answer, Frame, Hello, News, PeerFault, Session, SessionError, VERSION};
 use crate::{
-    Content, Digest, Fingerprint, Follow, MemoryReplica, Packet, Replica, Scope, bounds,
+    Content, Digest, Fingerprint, Follow, MemoryReplica, Packet, Part, Replica, Scope, bounds,
     testing::{Author, Forum},
 };
 
@@ -185,6 +185,48 @@ fn what_is_neither_held_nor_wanted_is_refused() {
     // Not held: the fetch ends, and says what is missing by not having it.
     let missing = EntryId::of(b"nowhere");
     run(Session::fetch(key(2), vec![missing], 1_000), &a, &stranger).unwrap();
+}
+
+/// What the first step that synced a scope showed of the peer.
+fn part(news: &[News], scope: &Scope) -> Part {
+    let part = |n: &News| match n {
+        News::Done {
+            scope: of, part, ..
+        } if of == scope => Some(*part),
+        _ => None,
+    };
+    news.iter().find_map(part).unwrap()
+}
+
+#[test]
+fn only_a_peer_that_was_compared_and_lacked_nothing_is_known_to_hold_a_thread() {
+    let forum = Forum::new(1, 2, 10);
+    let scope = forum.thread(0);
+    let (a, b) = split(&forum, |_| true, |_| false);
+
+    // One that follows nothing refuses.
+    let run = sync(&a, &MemoryReplica::new(), scope.clone());
+    assert_eq!(part(&run.ours, &scope), Part::Refused);
+
+    // One that doesn't follow all of the scope takes nothing, however often it is offered.
+    let idle = MemoryReplica::new();
+    let (space, mut roots) = (forum.space, forum.roots.clone());
+    let root = roots[0];
+    idle.follow(Follow::Thread { space, root });
+    sync(&a, &idle, scope.clone());
+    roots.sort_unstable();
+    let both = Scope::Threads { space, roots };
+    for _ in 0..2 {
+        let run = sync(&a, &idle, both.clone());
+        assert_eq!(part(&run.ours, &both), Part::Compared { lacked: 11 });
+    }
+
+    // One that follows lacks them the first time only; who answers compares nothing.
+    let run = sync(&a, &b, scope.clone());
+    assert_eq!(part(&run.ours, &scope), Part::Compared { lacked: 11 });
+    assert_eq!(part(&run.theirs, &scope), Part::Opened);
+    let run = sync(&a, &b, scope.clone());
+    assert_eq!(part(&run.ours, &scope), Part::Compared { lacked: 0 });
 }
 
 #[test]
