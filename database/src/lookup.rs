@@ -6,10 +6,10 @@ use model::{EntryId, IdentityId, Row, SpaceId};
 
 use crate::{
     DatabaseError, Reader,
-    record::{Record, Shown, decode},
-    rows::{key_of, key_prefix_of, winner},
+    record::{Num, Record, Shown, decode},
+    rows::{key_of, key_prefix_of, table_prefix, winner},
     store::Tree,
-    txn::scan_with,
+    txn::{scan, scan_with},
 };
 
 impl Reader<'_> {
@@ -42,6 +42,27 @@ impl Reader<'_> {
             },
         )?;
         damaged.map_or(Ok(found), Err)
+    }
+
+    /// The rows of a keyed table of a space, also those that others took the place of: of each key
+    /// the newest first, of all at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn rows_ever(
+        &self,
+        space: &SpaceId,
+        table: &str,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Row)>, DatabaseError> {
+        let prefix = table_prefix(space, table);
+        let mut rows = Vec::new();
+        for (_, num) in scan(&*self.view, Tree::Keyed, &prefix, true, limit)? {
+            let num: Num = decode("number", &num)?;
+            let id = self.record(num)?.id;
+            rows.extend(self.row_by_num(num)?.map(|row| (id, row)));
+        }
+        Ok(rows)
     }
 
     /// The row that counts among those with the key of this one: itself, unless another took its

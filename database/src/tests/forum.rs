@@ -247,6 +247,17 @@ fn rows_are_found_by_table_and_a_vote_leads_to_the_one_that_counts() {
     );
     assert_eq!(read.rows_anywhere("vote", 1).unwrap(), [second]);
     assert!(read.rows_anywhere("payment", 9).unwrap().is_empty());
+    let ever = |limit| {
+        let rows = read.rows_ever(&space, "vote", limit).unwrap();
+        rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    let mut all = ever(9);
+    assert!(all.iter().position(|id| *id == second) < all.iter().position(|id| *id == first));
+    all.sort_unstable();
+    let mut votes = [first, second, elsewhere];
+    votes.sort_unstable();
+    assert_eq!(all, votes, "those whose place was taken, too");
+    assert_eq!(ever(2).len(), 2);
     assert_eq!(read.current(&first).unwrap(), Some(second));
     assert_eq!(read.current(&second).unwrap(), Some(second));
     assert_eq!(read.current(&elsewhere).unwrap(), Some(elsewhere));
