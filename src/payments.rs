@@ -22,6 +22,7 @@ mod sums;
 mod tests;
 mod watch;
 mod written;
+mod totals;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -208,7 +209,7 @@ impl Payments {
         {
             return Arc::clone(&known.ranking);
         }
-        let ranking = Arc::new(Ranking::new(&index, weights, self.settled));
+        let ranking = Arc::new(Ranking::new(&index, weights));
         *ranked = Some(Ranked {
             generation: index.generation(),
             weights: Arc::clone(weights),

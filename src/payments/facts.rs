@@ -29,6 +29,15 @@ pub struct VoteFacts {
     pub time_ms: u64,
     /// The voter voted again on the same post, or the vote no longer counts.
     pub superseded: bool,
+    /// The post is hidden by a moderator, or no longer counts.
+    pub hidden: bool,
+}
+
+impl VoteFacts {
+    /// Whether payments for it are counted.
+    pub fn counts(&self) -> bool {
+        !self.superseded && !self.hidden
+    }
 }
 
 /// A row of the table `payment_key`.
@@ -51,7 +60,9 @@ pub struct KeyRow {
 pub enum KeyState {
     /// It isn't held here, or not settled: it may come.
     Absent,
-    /// It is something else, or doesn't count.
+    /// It was a payment key, and doesn't count any more: its feed forked there, or was cut off.
+    Gone,
+    /// It is something else.
     NoKey,
     /// A payment key.
     Key(KeyRow),
@@ -67,7 +78,7 @@ pub enum Falsehood {
     #[error("the proof is for another vote, {0}")]
     OtherVote(EntryId),
     /// What it cites is no payment key.
-    #[error("the row {0} that the proof cites is no payment key that counts")]
+    #[error("the row {0} that the proof cites is no payment key")]
     NoKey(EntryId),
     /// The row is about another chain.
     #[error("the recipient's key is for {row}, the payment was made on {proof}")]

@@ -55,6 +55,9 @@ pub fn vote_facts(reader: &Reader<'_>, vote: &EntryId) -> Result<Option<VoteFact
         dir,
         time_ms: state.time_ms,
         superseded: reader.current(vote)? != Some(*vote),
+        hidden: reader
+            .post(&post, None)?
+            .is_none_or(|post| post.hidden || post.disputed),
     }))
 }
 
@@ -69,11 +72,18 @@ pub fn key_state(reader: &Reader<'_>, row: &EntryId) -> Result<KeyState, Databas
     if !state.verdict.is_settled() || state.payload == PayloadState::Withheld {
         return Ok(KeyState::Absent);
     }
-    let is_key = state.verdict == Verdict::Valid
-        && state.table == "payment_key"
-        && state.space == state.identity.space();
-    let found = reader.row(row)?.filter(|_| is_key);
-    let key = found.and_then(|row| KeyRow::read(state.identity, &row));
+    if state.table != "payment_key" || state.space != state.identity.space() {
+        return Ok(KeyState::NoKey);
+    }
+    match state.verdict {
+        Verdict::Valid => {}
+        Verdict::Disputed | Verdict::Void => return Ok(KeyState::Gone),
+        Verdict::Pending | Verdict::Held | Verdict::Invalid => return Ok(KeyState::NoKey),
+    }
+    let Some(row) = reader.row(row)? else {
+        return Ok(KeyState::Absent);
+    };
+    let key = KeyRow::read(state.identity, &row);
     Ok(key.map_or(KeyState::NoKey, KeyState::Key))
 }
 

@@ -1,22 +1,30 @@
 //! Which votes have proofs, and how they stand: pure. Rebuilt from rows at every start, and judged
 //! anew whenever the chain moves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bitcoin::OutPoint;
-use model::EntryId;
+use model::{EntryId, IdentityId};
 use spv::proof::{Checked, Headers, ProofError};
+use views::data::Paid;
 
 use super::{
     facts::{KeyState, VoteFacts},
     proof::{Standing, View, Worth},
     sums::VoteSum,
+    totals::{Share, Totals},
 };
 
 /// Proofs of one vote. Beyond them the least worth goes, of equals the newest.
 pub const PROOFS_OF_A_VOTE: usize = 64;
 /// Proofs of all votes together.
 pub const PROOFS: usize = 100_000;
+/// Threads of which it is remembered that rows are missing here; those of more are read again at
+/// the next start only.
+const LOST: usize = 100_000;
 
 /// A proof as a row published it.
 #[derive(Clone, Debug)]
@@ -55,6 +63,8 @@ pub(super) struct Vote {
     pub(super) proofs: BTreeSet<EntryId>,
     /// What was told of it last.
     told: Option<VoteSum>,
+    /// What it adds to the totals, by what was told.
+    share: Share,
 }
 
 /// All proofs.
@@ -62,37 +72,36 @@ pub(super) struct Vote {
 pub struct Index {
     proofs: BTreeMap<EntryId, Proof>,
     votes: BTreeMap<EntryId, Vote>,
-    by_post: BTreeMap<EntryId, BTreeSet<EntryId>>,
-    by_root: BTreeMap<EntryId, BTreeSet<EntryId>>,
+    by_post: BTreeMap<EntryId, Totals>,
+    by_root: BTreeMap<EntryId, Totals>,
     by_key: BTreeMap<EntryId, BTreeSet<EntryId>>,
     /// Taken in, not judged by the chain yet.
     fresh: BTreeSet<EntryId>,
     /// Votes that may stand otherwise than was told.
     touched: BTreeSet<EntryId>,
-    /// Changes with everything that sums depend on.
+    /// Changes with everything that counts.
     generation: u64,
+    /// Threads with rows that are not here, but may count later.
+    lost: BTreeSet<EntryId>,
 }
 
 impl Index {
     /// Takes a proof in, or anew. It counts once [`Index::judge_fresh`] was called.
     pub fn insert(&mut self, new: NewProof) {
-        let was_confirmed = self.was_confirmed(&new.row);
         self.remove(&new.row);
         let key_row = new.checked.as_ref().ok().map(|checked| checked.key_row);
-        let mut standing = Standing::new(new.vote, &new.facts, new.checked, &new.key);
-        if let Standing::Sound(sound) = &mut standing {
-            sound.was_confirmed = was_confirmed;
-        }
+        let standing = Standing::new(new.vote, &new.facts, new.checked, &new.key);
         let (post, root) = (new.facts.post, new.facts.root);
         let vote = self.votes.entry(new.vote).or_insert_with(|| Vote {
             facts: new.facts.clone(),
             proofs: BTreeSet::new(),
             told: None,
+            share: Share::default(),
         });
         vote.facts = new.facts;
         vote.proofs.insert(new.row);
-        self.by_post.entry(post).or_default().insert(new.vote);
-        self.by_root.entry(root).or_default().insert(new.vote);
+        self.by_post.entry(post).or_default().votes.insert(new.vote);
+        self.by_root.entry(root).or_default().votes.insert(new.vote);
         if let Some(key_row) = key_row {
             self.by_key.entry(key_row).or_default().insert(new.row);
         }
@@ -105,15 +114,6 @@ impl Index {
         self.proofs.insert(new.row, proof);
         self.fresh.insert(new.row);
         self.touch(new.vote);
-    }
-
-    fn was_confirmed(&self, row: &EntryId) -> bool {
-        self.proofs
-            .get(row)
-            .is_some_and(|proof| match &proof.standing {
-                Standing::Sound(sound) => sound.was_confirmed,
-                Standing::False(_) => false,
-            })
     }
 
     /// A row no longer counts, or makes room.
@@ -137,10 +137,95 @@ impl Index {
     }
 
     fn forget_vote(&mut self, vote: &EntryId) {
-        if let Some(gone) = self.votes.remove(vote) {
-            unlink(&mut self.by_post, &gone.facts.post, vote);
-            unlink(&mut self.by_root, &gone.facts.root, vote);
+        let Some(gone) = self.votes.remove(vote) else {
+            return;
+        };
+        for (map, key) in [
+            (&mut self.by_post, gone.facts.post),
+            (&mut self.by_root, gone.facts.root),
+        ] {
+            if let Some(totals) = map.get_mut(&key) {
+                totals.change(gone.share, Share::default());
+                totals.votes.remove(vote);
+                if totals.votes.is_empty() {
+                    map.remove(&key);
+                }
+            }
         }
+    }
+
+    /// What was told of a vote changes the totals of its post and its thread.
+    fn share(&mut self, id: &EntryId) {
+        let Some(vote) = self.votes.get_mut(id) else {
+            return;
+        };
+        let now = vote
+            .told
+            .as_ref()
+            .map_or_else(Share::default, |sum| Share::of(sum, &vote.facts));
+        let before = std::mem::replace(&mut vote.share, now);
+        if before == now {
+            return;
+        }
+        for (map, key) in [
+            (&mut self.by_post, vote.facts.post),
+            (&mut self.by_root, vote.facts.root),
+        ] {
+            if let Some(totals) = map.get_mut(&key) {
+                totals.change(before, now);
+            }
+        }
+        if before.sats != now.sats {
+            self.generation += 1;
+        }
+    }
+
+    /// A vote is gone from here, with its proofs.
+    pub fn forget(&mut self, vote: &EntryId) {
+        let Some(found) = self.votes.get(vote) else {
+            return;
+        };
+        let root = found.facts.root;
+        for row in found.proofs.clone() {
+            self.remove(&row);
+        }
+        self.lose(root);
+    }
+
+    /// A thread has rows that are not here, but may count later.
+    pub fn lose(&mut self, root: EntryId) {
+        if self.lost.len() < LOST {
+            self.lost.insert(root);
+        }
+    }
+
+    /// Threads whose rows are to be read again; empty then.
+    pub fn take_lost(&mut self) -> BTreeSet<EntryId> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether rows of a thread are to be read again.
+    pub fn has_lost(&self, root: &EntryId) -> bool {
+        self.lost.contains(root)
+    }
+
+    /// Whether rows of any thread are to be read again.
+    pub fn has_any_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Makes room by a row. What is false stays false; all else may turn out to be true.
+    fn evict(&mut self, row: &EntryId) {
+        let Some(proof) = self.proofs.get(row) else {
+            return;
+        };
+        let root = self.votes.get(&proof.vote).map(|vote| vote.facts.root);
+        if proof.standing.worth() > Worth::False
+            && let Some(root) = root
+        {
+            self.lose(root);
+        }
+        self.remove(row);
     }
 
     /// What rows say of a vote has changed.
@@ -155,7 +240,6 @@ impl Index {
 
     fn touch(&mut self, vote: EntryId) {
         self.touched.insert(vote);
-        self.generation += 1;
     }
 
     /// Judges what was taken in since, and makes room.
@@ -183,7 +267,6 @@ impl Index {
             proof.standing.judge(view);
         }
         self.touched.extend(self.votes.keys());
-        self.generation += 1;
     }
 
     fn trim_vote(&mut self, vote: &EntryId) {
@@ -195,14 +278,14 @@ impl Index {
             let Some((_, _, row)) = least else {
                 return;
             };
-            self.remove(&row);
+            self.evict(&row);
         }
     }
 
     /// The least goes first: by worth, then the newest.
-    fn rank(&self, row: &EntryId) -> Option<(Worth, std::cmp::Reverse<u64>, EntryId)> {
+    fn rank(&self, row: &EntryId) -> Option<(Worth, Reverse<u64>, EntryId)> {
         let proof = self.proofs.get(row)?;
-        let newest = std::cmp::Reverse(proof.arrived_ms);
+        let newest = Reverse(proof.arrived_ms);
         Some((proof.standing.worth(), newest, *row))
     }
 
@@ -215,7 +298,7 @@ impl Index {
             .collect();
         ranks.sort_unstable();
         for (_, _, row) in ranks.into_iter().take(PROOFS / 16) {
-            self.remove(&row);
+            self.evict(&row);
         }
     }
 
@@ -239,6 +322,7 @@ impl Index {
                 }
                 changes.push((id, facts, sum));
             }
+            self.share(&id);
             if is_gone {
                 self.forget_vote(&id);
             }
@@ -269,17 +353,48 @@ impl Index {
 
     /// Votes with proofs on a post.
     pub fn votes_on(&self, post: &EntryId) -> impl Iterator<Item = &EntryId> {
-        self.by_post.get(post).into_iter().flatten()
-    }
-
-    /// Threads with proofs.
-    pub(super) fn roots(&self) -> impl Iterator<Item = (&EntryId, &BTreeSet<EntryId>)> {
-        self.by_root.iter()
+        let totals = self.by_post.get(post);
+        totals.into_iter().flat_map(|totals| &totals.votes)
     }
 
     /// Votes with proofs in a thread.
-    pub(super) fn votes_in(&self, root: &EntryId) -> impl Iterator<Item = &EntryId> {
-        self.by_root.get(root).into_iter().flatten()
+    pub fn votes_in(&self, root: &EntryId) -> impl Iterator<Item = &EntryId> {
+        let totals = self.by_root.get(root);
+        totals.into_iter().flat_map(|totals| &totals.votes)
+    }
+
+    /// Of the votes with proofs on a post at most `limit`: those with the most sats.
+    pub fn best_on(&self, post: &EntryId, limit: usize) -> Vec<EntryId> {
+        let votes = self.votes_on(post).filter_map(|id| {
+            let vote = self.votes.get(id)?;
+            let sum = vote.told.as_ref()?;
+            Some((
+                Reverse((sum.counted_sats, sum.sats, vote.facts.time_ms)),
+                *id,
+            ))
+        });
+        let mut votes: Vec<_> = votes.collect();
+        if votes.len() > limit {
+            votes.select_nth_unstable(limit);
+            votes.truncate(limit);
+        }
+        votes.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// What a post was paid, as was told; none when nothing is to be said.
+    pub fn paid_on(&self, post: &EntryId) -> Option<Paid> {
+        self.by_post.get(post).and_then(Totals::shown)
+    }
+
+    /// What the posts of a thread were paid together, as was told.
+    pub fn paid_in(&self, root: &EntryId) -> Option<Paid> {
+        self.by_root.get(root).and_then(Totals::shown)
+    }
+
+    /// Votes that count: thread, voter and sats.
+    pub fn counted(&self) -> impl Iterator<Item = (&EntryId, &IdentityId, u64)> {
+        let votes = self.votes.values().filter(|vote| vote.share.sats > 0);
+        votes.map(|vote| (&vote.facts.root, &vote.facts.voter, vote.share.sats))
     }
 
     pub(super) fn vote(&self, vote: &EntryId) -> Option<&Vote> {

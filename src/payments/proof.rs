@@ -27,12 +27,23 @@ pub enum View<'a, H> {
 pub struct Sound {
     /// What was checked, once.
     pub checked: Box<Checked>,
-    /// Whom it pays; none while the row with the key isn't held.
-    pub payee: Option<(PayTo, IdentityId)>,
+    /// Whom it pays, as far as that can be told.
+    pub payee: Result<(PayTo, IdentityId), NoPayee>,
     /// By the chain.
     pub place: Place,
-    /// It was confirmed at some time since the node started.
-    pub was_confirmed: bool,
+}
+
+/// Why it can't be told whom a payment goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPayee {
+    /// The row with the key isn't held: it may come.
+    KeyAbsent,
+    /// The row with the key doesn't count any more, by which the payer did no wrong.
+    KeyGone,
+    /// Who owns the board isn't known.
+    BoardAbsent,
+    /// The vote isn't held.
+    VoteAbsent,
 }
 
 /// Where a proof's block stands.
@@ -47,8 +58,10 @@ pub enum Place {
         /// Blocks from its own to the tip, its own included.
         confirmations: u32,
     },
-    /// Not, or no longer, on it.
-    Away,
+    /// Its block holds the payment, and others took its place.
+    Replaced,
+    /// No header of its block is known: anybody can make such.
+    Unknown,
 }
 
 /// Why a proof wasn't judged.
@@ -76,9 +89,11 @@ pub enum Standing {
 pub enum Worth {
     /// It proves nothing.
     False,
-    /// It can't be judged, or its block was never seen on the chain: anybody can make such.
+    /// It can't be judged, or nothing is known of its block: anybody can make such.
     Claimed,
-    /// Its block was on the chain.
+    /// Its block holds it, and whom it pays can't be told.
+    Mined,
+    /// Its block was replaced by others.
     Disconnected,
     /// It is true.
     Confirmed,
@@ -97,25 +112,29 @@ impl Standing {
             Ok(checked) => return Self::False(Falsehood::OtherVote(checked.vote)),
             Err(error) => return Self::False(error.into()),
         };
-        match payee(&checked, facts, key) {
+        let payee = owner_of(&checked, key).and_then(|owner| match owner {
+            Ok(owner) => role_of(owner, facts),
+            Err(nobody) => Ok(Err(nobody)),
+        });
+        Self::of(checked, payee)
+    }
+
+    /// Of a payment whose vote isn't held: its key can be judged, not whether it was to be paid.
+    pub fn alone(checked: Checked, key: &KeyState) -> Self {
+        let owner = owner_of(&checked, key);
+        let payee = owner.map(|owner| Err(owner.err().unwrap_or(NoPayee::VoteAbsent)));
+        Self::of(Box::new(checked), payee)
+    }
+
+    fn of(checked: Box<Checked>, payee: Result<Payee, Falsehood>) -> Self {
+        match payee {
             Ok(payee) => Self::Sound(Sound {
                 checked,
                 payee,
                 place: Place::Unchecked(Doubt::NoChain),
-                was_confirmed: false,
             }),
             Err(why) => Self::False(why),
         }
-    }
-
-    /// Of a payment whose vote isn't held: whom it pays can't be told.
-    pub fn alone(checked: Checked) -> Self {
-        Self::Sound(Sound {
-            checked: Box::new(checked),
-            payee: None,
-            place: Place::Unchecked(Doubt::NoChain),
-            was_confirmed: false,
-        })
     }
 
     /// Judges by the chain.
@@ -131,14 +150,12 @@ impl Standing {
             }
             View::Young(_) => Place::Unchecked(Doubt::Young),
             View::Chain(chain) => match sound.checked.judge(*chain) {
-                Ok(confirmed) => {
-                    sound.was_confirmed = true;
-                    Place::Confirmed {
-                        height: confirmed.height,
-                        confirmations: confirmed.confirmations,
-                    }
-                }
-                Err(error) if error.is_pending() => Place::Away,
+                Ok(confirmed) => Place::Confirmed {
+                    height: confirmed.height,
+                    confirmations: confirmed.confirmations,
+                },
+                Err(ProofError::BlockReplaced(_)) => Place::Replaced,
+                Err(error) if error.is_pending() => Place::Unknown,
                 Err(error) => {
                     *self = Self::False(error.into());
                     return;
@@ -168,22 +185,29 @@ impl Sound {
     /// How much it is worth keeping.
     pub fn worth(&self) -> Worth {
         match self.place {
-            Place::Confirmed { .. } if self.payee.is_some() => Worth::Confirmed,
-            Place::Away if self.was_confirmed && self.payee.is_some() => Worth::Disconnected,
-            _ => Worth::Claimed,
+            Place::Confirmed { .. } | Place::Replaced if self.payee.is_err() => Worth::Mined,
+            Place::Confirmed { .. } => Worth::Confirmed,
+            Place::Replaced => Worth::Disconnected,
+            Place::Unknown | Place::Unchecked(_) => Worth::Claimed,
         }
     }
 }
 
-/// Whom a payment goes to; none while that can't be told.
-fn payee(
+/// Whom a payment goes to, as far as that can be told.
+type Payee = Result<(PayTo, IdentityId), NoPayee>;
+
+/// Whose key a payment was made to, as far as that can be told.
+///
+/// # Errors
+/// When the row that the proof cites doesn't say what was paid.
+pub fn owner_of(
     checked: &Checked,
-    facts: &VoteFacts,
     key: &KeyState,
-) -> Result<Option<(PayTo, IdentityId)>, Falsehood> {
+) -> Result<Result<IdentityId, NoPayee>, Falsehood> {
     let cited = checked.key_row;
     let row = match key {
-        KeyState::Absent => return Ok(None),
+        KeyState::Absent => return Ok(Err(NoPayee::KeyAbsent)),
+        KeyState::Gone => return Ok(Err(NoPayee::KeyGone)),
         KeyState::NoKey => return Err(Falsehood::NoKey(cited)),
         KeyState::Key(row) => row,
     };
@@ -205,12 +229,17 @@ fn payee(
             return Err(Falsehood::OtherAddress(cited));
         }
     }
-    if row.identity == facts.author {
-        return Ok(Some((PayTo::Author, row.identity)));
+    Ok(Ok(row.identity))
+}
+
+/// What the owner of a key is to the post voted on.
+fn role_of(owner: IdentityId, facts: &VoteFacts) -> Result<Payee, Falsehood> {
+    if owner == facts.author {
+        return Ok(Ok((PayTo::Author, owner)));
     }
     match facts.owner {
-        None => Ok(None),
-        Some(owner) if owner == row.identity => Ok(Some((PayTo::Board, row.identity))),
-        Some(_) => Err(Falsehood::Stranger(row.identity)),
+        None => Ok(Err(NoPayee::BoardAbsent)),
+        Some(board) if board == owner => Ok(Ok((PayTo::Board, owner))),
+        Some(_) => Err(Falsehood::Stranger(owner)),
     }
 }

@@ -67,17 +67,11 @@ pub struct Place {
 
 impl Ranking {
     /// Of all threads with counted sats.
-    pub fn new(index: &Index, weights: &Weights, settled: u32) -> Self {
+    pub fn new(index: &Index, weights: &Weights) -> Self {
         let mut sums = BTreeMap::<EntryId, u64>::new();
-        for (root, votes) in index.roots() {
-            for vote in votes {
-                let (Some(sum), Some(facts)) = (index.sum(vote, settled), index.facts(vote)) else {
-                    continue;
-                };
-                let weighed = sum.counted_sats.saturating_mul(weights.of(&facts.voter));
-                let of_thread = sums.entry(*root).or_default();
-                *of_thread = of_thread.saturating_add(weighed);
-            }
+        for (root, voter, sats) in index.counted() {
+            let of_thread = sums.entry(*root).or_default();
+            *of_thread = of_thread.saturating_add(sats.saturating_mul(weights.of(voter)));
         }
         sums.retain(|_, sum| *sum > 0);
         let roots = sums.keys().copied().collect();

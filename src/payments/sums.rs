@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use bitcoin::OutPoint;
 use model::{EntryId, IdentityId};
 use spv::Network;
-use views::data::{Paid, PayTo, PaymentState};
+use views::data::{PayTo, PaymentState};
 
 use super::{
     index::{Index, Vote},
-    proof::{Doubt, Place, Sound, Standing, Worth},
+    proof::{Doubt, NoPayee, Place, Sound, Standing, Worth},
 };
 
 /// What the proofs of a vote add up to.
@@ -20,12 +20,14 @@ pub struct VoteSum {
     pub state: PaymentState,
     /// Of the least deep of the confirmed payments.
     pub confirmations: u32,
-    /// What is confirmed; while nothing is, what is claimed.
+    /// What is confirmed; while nothing is, what is claimed, unless its block is unknown.
     pub sats: u64,
     /// What counts.
     pub counted_sats: u64,
-    /// What was confirmed once, and isn't any more.
+    /// What stands in blocks that were replaced.
     pub pending_sats: u64,
+    /// All that there is cites blocks of which nothing is known, as anybody's invention would.
+    pub is_invented: bool,
     /// Whom the best payment goes to.
     pub payee: Option<(PayTo, IdentityId)>,
     /// The voter is paid.
@@ -53,48 +55,66 @@ impl VoteSum {
 /// Steps from nothing to confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// Nothing is known of its block.
+    Unknown,
     /// Can't be judged here.
     Unchecked,
-    /// Its block is not on the chain.
-    Away,
+    /// Its block was replaced.
+    Replaced,
     /// True.
     Confirmed,
 }
 
 fn step(sound: &Sound) -> Step {
     match sound.place {
-        _ if sound.payee.is_none() => Step::Unchecked,
+        Place::Unknown => Step::Unknown,
         Place::Unchecked(_) => Step::Unchecked,
-        Place::Away => Step::Away,
+        Place::Replaced | Place::Confirmed { .. } if sound.payee.is_err() => Step::Unchecked,
+        Place::Replaced => Step::Replaced,
         Place::Confirmed { .. } => Step::Confirmed,
     }
 }
 
-fn why(sound: &Sound) -> Option<String> {
-    if sound.payee.is_none() {
-        return Some(
+/// Why it can't be told whom a payment goes to, in words.
+fn nobody(why: NoPayee) -> &'static str {
+    match why {
+        NoPayee::KeyAbsent => {
             "whose key was paid is not known here yet: the profile of the recipient is not held"
-                .to_owned(),
-        );
-    }
-    match sound.place {
-        Place::Confirmed { .. } => None,
-        Place::Away => Some(format!(
-            "its block {} is not on the chain with the most work",
-            sound.checked.block
-        )),
-        Place::Unchecked(Doubt::NoChain) => Some(
-            "not checked here: this node keeps no block headers (payments.network is none)"
-                .to_owned(),
-        ),
-        Place::Unchecked(Doubt::OtherChain(network)) => Some(format!(
-            "not checked here: it was paid on {}, this node keeps the headers of {network}",
-            sound.checked.network
-        )),
-        Place::Unchecked(Doubt::Young) => {
-            Some("not checked yet: this node is still fetching the block headers".to_owned())
+        }
+        NoPayee::KeyGone => {
+            "the row with the recipient's key no longer counts, by nothing that the payer did"
+        }
+        NoPayee::BoardAbsent => "who owns the board is not known here yet",
+        NoPayee::VoteAbsent => {
+            "the vote is not held here: whether the recipient was to be paid for it can't be told"
         }
     }
+}
+
+fn why(sound: &Sound) -> Option<String> {
+    let block = sound.checked.block;
+    Some(match (sound.place, sound.payee) {
+        (Place::Unknown, _) => format!(
+            "its block {block} is not on the chain with the most work: no header of it is known \
+             here"
+        ),
+        (_, Err(why)) => nobody(why).to_owned(),
+        (Place::Confirmed { .. }, _) => return None,
+        (Place::Replaced, _) => format!(
+            "its block {block} is not on the chain with the most work: others took its place"
+        ),
+        (Place::Unchecked(Doubt::NoChain), _) => {
+            "not checked here: this node keeps no block headers (payments.network is none)"
+                .to_owned()
+        }
+        (Place::Unchecked(Doubt::OtherChain(network)), _) => format!(
+            "not checked here: it was paid on {}, this node keeps the headers of {network}",
+            sound.checked.network
+        ),
+        (Place::Unchecked(Doubt::Young), _) => {
+            "not checked yet: this node is still fetching the block headers".to_owned()
+        }
+    })
 }
 
 impl Standing {
@@ -113,8 +133,8 @@ impl Standing {
 
 fn state(step: Step, confirmations: u32, settled: u32) -> PaymentState {
     match step {
-        Step::Unchecked => PaymentState::Unchecked,
-        Step::Away => PaymentState::Disconnected,
+        Step::Unknown | Step::Unchecked => PaymentState::Unchecked,
+        Step::Replaced => PaymentState::Disconnected,
         Step::Confirmed if confirmations >= settled => PaymentState::Settled,
         Step::Confirmed => PaymentState::Confirmed,
     }
@@ -123,7 +143,7 @@ fn state(step: Step, confirmations: u32, settled: u32) -> PaymentState {
 fn confirmations(sound: &Sound) -> u32 {
     match sound.place {
         Place::Confirmed { confirmations, .. } => confirmations,
-        Place::Away | Place::Unchecked(_) => 0,
+        Place::Replaced | Place::Unknown | Place::Unchecked(_) => 0,
     }
 }
 
@@ -140,7 +160,7 @@ impl Index {
             let Standing::Sound(sound) = &proof.standing else {
                 continue;
             };
-            let rank = |sound: &Sound| (step(sound), sound.was_confirmed, sound.checked.sats);
+            let rank = |sound: &Sound| (step(sound), sound.checked.sats);
             payments
                 .entry(sound.checked.outpoint)
                 .and_modify(|best| {
@@ -158,9 +178,12 @@ impl Index {
         let Some(best) = payments.values().map(|sound| step(sound)).max() else {
             return self.nothing_sound(vote);
         };
-        let mut sum = VoteSum::default();
+        let mut sum = VoteSum {
+            is_invented: best == Step::Unknown,
+            ..VoteSum::default()
+        };
         for (outpoint, sound) in payments {
-            if sound.worth() == Worth::Disconnected {
+            if sound.worth() == Worth::Disconnected && vote.facts.counts() {
                 sum.pending_sats = sum.pending_sats.saturating_add(sound.checked.sats);
             }
             if step(sound) != best {
@@ -169,18 +192,24 @@ impl Index {
             let depth = confirmations(sound);
             if sum.outpoint.is_none() {
                 sum.confirmations = depth;
-                sum.payee = sound.payee;
+                sum.payee = sound.payee.ok().filter(|_| best != Step::Unknown);
                 sum.outpoint = Some(outpoint);
                 sum.network = Some(sound.checked.network);
                 sum.why = why(sound);
             }
-            let payee = sound.payee.map(|(_, identity)| identity);
-            sum.to_self |= payee == Some(vote.facts.voter);
             sum.confirmations = sum.confirmations.min(depth);
+            if best == Step::Unknown {
+                continue;
+            }
+            let payee = sound.payee.map(|(_, identity)| identity);
+            sum.to_self |= payee == Ok(vote.facts.voter);
             sum.sats = sum.sats.saturating_add(sound.checked.sats);
         }
+        if sum.is_invented {
+            sum.outpoint = None;
+        }
         sum.state = state(best, sum.confirmations, settled);
-        if best == Step::Confirmed && !vote.facts.superseded {
+        if best == Step::Confirmed && vote.facts.counts() {
             sum.counted_sats = sum.sats;
         }
         sum
@@ -203,34 +232,6 @@ impl Index {
         }
     }
 
-    fn paid<'a>(&self, votes: impl Iterator<Item = &'a EntryId>, settled: u32) -> Option<Paid> {
-        let mut paid = Paid::default();
-        for vote in votes {
-            let Some(sum) = self.sum(vote, settled) else {
-                continue;
-            };
-            paid.sats = paid.sats.saturating_add(sum.counted_sats);
-            paid.pending_sats = paid.pending_sats.saturating_add(sum.pending_sats);
-            match sum.state {
-                PaymentState::Unpaid => continue,
-                PaymentState::False => paid.false_votes += 1,
-                _ => {}
-            }
-            paid.votes += 1;
-        }
-        (paid.votes > 0).then_some(paid)
-    }
-
-    /// What a post was paid; none when no vote on it has a proof.
-    pub fn paid_on(&self, post: &EntryId, settled: u32) -> Option<Paid> {
-        self.paid(self.votes_on(post), settled)
-    }
-
-    /// What the posts of a thread were paid together.
-    pub fn paid_in(&self, root: &EntryId, settled: u32) -> Option<Paid> {
-        self.paid(self.votes_in(root), settled)
-    }
-
     /// What votes on a post paid one recipient. With `claims`, what can't be judged here is taken
     /// for true.
     pub fn paid_to(&self, post: &EntryId, recipient: &IdentityId, claims: bool) -> u64 {
@@ -242,7 +243,7 @@ impl Index {
                 let is_unjudged = matches!(sound.place, Place::Unchecked(_));
                 sound
                     .payee
-                    .is_some_and(|(_, identity)| identity == *recipient)
+                    .is_ok_and(|(_, identity)| identity == *recipient)
                     && (step(sound) == Step::Confirmed || (claims && is_unjudged))
             });
             theirs.fold(0, |sum: u64, sound| sum.saturating_add(sound.checked.sats))

@@ -2,6 +2,7 @@
 //! Paid votes on a chain that is mined here.
 
 mod awaiting;
+mod forged;
 mod judging;
 mod ranks;
 
@@ -75,6 +76,7 @@ fn facts(voter: &str) -> VoteFacts {
         dir: 1,
         time_ms: 1,
         superseded: false,
+        hidden: false,
     }
 }
 

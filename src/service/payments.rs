@@ -279,7 +279,7 @@ fn received(core: &Core) -> Vec<data::Received> {
             let Standing::Sound(sound) = &proof.standing else {
                 continue;
             };
-            if sound.payee.is_none_or(|(_, payee)| payee != me) {
+            if !sound.payee.is_ok_and(|(_, payee)| payee == me) {
                 continue;
             }
             let key = (sound.checked.outpoint, *vote);

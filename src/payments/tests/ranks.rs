@@ -39,14 +39,15 @@ fn threads_rank_by_sats_weighed_by_who_paid() {
         me: Some(person("me")),
         ..Weights::default()
     };
-    let ranking = Ranking::new(&world.index, &alone, SETTLED);
+    world.index.take_changes(SETTLED);
+    let ranking = Ranking::new(&world.index, &alone);
     assert_eq!(order(&ranking, None), [stranger, second, friend, mine]);
     let weights = Weights {
         followed: [person("friend")].into(),
         second: [person("second")].into(),
         ..alone
     };
-    let ranking = Ranking::new(&world.index, &weights, SETTLED);
+    let ranking = Ranking::new(&world.index, &weights);
     assert_eq!(order(&ranking, None), [friend, mine, second, stranger]);
     assert!(ranking.contains(&friend) && !ranking.contains(&id("root")));
     let (_, place) = ranking.after(None).nth(1).unwrap();
@@ -68,7 +69,8 @@ fn what_is_not_confirmed_does_not_rank() {
     let mut world = World::new();
     thread(&mut world, "voter", 9_000);
     world.index.judge_all::<HeaderChain>(&View::None);
-    let ranking = Ranking::new(&world.index, &Weights::default(), SETTLED);
+    world.index.take_changes(SETTLED);
+    let ranking = Ranking::new(&world.index, &Weights::default());
     assert!(order(&ranking, None).is_empty());
 }
 

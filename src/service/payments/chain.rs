@@ -18,7 +18,7 @@ use crate::{
     payments::{
         self,
         facts::{KeyState, VoteFacts},
-        proof::{Place, Standing, View},
+        proof::{Place, Standing, View, owner_of},
     },
 };
 
@@ -162,13 +162,14 @@ fn judge(
     facts: Option<VoteFacts>,
     key: &KeyState,
 ) {
-    if let KeyState::Key(key) = key {
-        report.recipient = Some(key.identity.to_string());
-    }
     let settled = core.payments.settled;
+    // Who is named was paid: by the very key, and script, that they publish.
+    if let Ok(Ok(owner)) = owner_of(&checked, key) {
+        report.recipient = Some(owner.to_string());
+    }
     let mut standing = match &facts {
         Some(facts) => Standing::new(checked.vote, facts, Ok(checked.clone()), key),
-        None => Standing::alone(checked.clone()),
+        None => Standing::alone(checked.clone(), key),
     };
     core.payments.view(|view| {
         standing.judge(view);
@@ -178,18 +179,20 @@ fn judge(
             report.height = Some(height);
         }
     });
+    report_on(report, &standing, settled);
+}
+
+fn report_on(report: &mut data::ProofReport, standing: &Standing, settled: u32) {
     (report.state, report.why) = standing.told(settled);
-    let Standing::Sound(sound) = standing else {
-        return;
-    };
-    if let Place::Confirmed { confirmations, .. } = sound.place {
+    if let Standing::Sound(sound) = standing
+        && let Place::Confirmed { confirmations, .. } = sound.place
+    {
         report.confirmations = confirmations;
-        // Whose key it is doesn't change what was paid to it.
+        // Whose key it is doesn't change what was paid to it: why that isn't known is still said.
         report.state = if confirmations >= settled {
             PaymentState::Settled
         } else {
             PaymentState::Confirmed
         };
-        report.why = None;
     }
 }

@@ -16,8 +16,7 @@ const CIRCLE: usize = 10_000;
 
 /// What the posts of a thread were paid.
 pub(in crate::service) fn paid_in(core: &Core, root: &EntryId) -> Option<data::Paid> {
-    let index = core.payments.index();
-    index.paid_in(root, core.payments.settled)
+    core.payments.index().paid_in(root)
 }
 
 /// A board's owner, and what posting costs others.
@@ -60,7 +59,7 @@ pub(in crate::service) fn fill_posts(
         else {
             continue;
         };
-        post.paid = core.payments.index().paid_on(&id, core.payments.settled);
+        post.paid = core.payments.index().paid_on(&id);
         let asked = unpaid_price(core, price, &id, &author);
         if author == core.identity {
             post.own_price = asked;

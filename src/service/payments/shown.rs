@@ -3,6 +3,7 @@
 use database::{DatabaseError, Reader};
 use gateway::node::Viewer;
 use model::EntryId;
+use spv::proof::Headers as _;
 use views::data::{self, PaymentState};
 
 use super::super::authors::{Authors, may_see};
@@ -123,14 +124,22 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
         shown: &mut data::PaidVote,
     ) -> Result<(), DatabaseError> {
         shown.held_by = u32::try_from(offer.holders.len()).unwrap_or(u32::MAX);
-        if matches!(shown.state, PaymentState::Unpaid | PaymentState::False) {
+        let is_unproved = matches!(
+            shown.state,
+            PaymentState::Unpaid | PaymentState::False | PaymentState::Unchecked
+        );
+        if is_unproved {
             self.unproved(facts, offer, shown)?;
         }
         let current = payments::current_key(self.reader, &offer.recipient, offer.network)?;
-        let is_proved = matches!(shown.state, PaymentState::Confirmed | PaymentState::Settled);
-        let paid_sats = if is_proved { shown.sats } else { 0 };
+        // What stood in a block that was replaced is likely to stand in another one soon.
+        let is_paid = matches!(
+            shown.state,
+            PaymentState::Confirmed | PaymentState::Settled | PaymentState::Disconnected
+        );
+        let paid_sats = if is_paid { shown.sats } else { 0 };
         let due_sats = offer.sats.saturating_sub(paid_sats.max(offer.found_sats()));
-        if due_sats == 0 || shown.state == PaymentState::Disconnected {
+        if due_sats == 0 {
             return Ok(());
         }
         let warnings = &mut shown.warnings;
@@ -161,7 +170,8 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
         Ok(())
     }
 
-    /// Of a vote that no row proves to be paid.
+    /// Of a vote that no row proves to be paid here: what the payer's own node knows goes before
+    /// what rows of others claim.
     fn unproved(
         &mut self,
         facts: &VoteFacts,
@@ -169,7 +179,7 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
         shown: &mut data::PaidVote,
     ) -> Result<(), DatabaseError> {
         if let Some(why) = shown.why.take() {
-            let text = format!("somebody published a proof of it that proves nothing: {why}");
+            let text = format!("somebody published a proof of it that does not count here: {why}");
             shown.warnings.push(text);
         }
         shown.recipient = self.authors.of(&offer.recipient)?;
@@ -187,29 +197,39 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             shown.state = PaymentState::Seen;
             shown.txid = Some(txid.to_string());
         }
-        let depths = self.core.payments.view(|view| match view {
-            View::Chain(chain) => {
-                let tip = chain.tip().height;
-                let found = offer.found.iter();
-                let heights = found.filter_map(|found| chain.height_of(&found.block));
-                heights
-                    .map(|height| tip.saturating_sub(height) + 1)
-                    .collect()
-            }
-            View::None | View::Young(_) => Vec::new(),
-        });
-        // Found in a block; the proof is on its way.
-        if let (Some(depth), Some(found)) = (depths.into_iter().min(), offer.found.first()) {
-            shown.state = if depth >= self.core.payments.settled {
-                PaymentState::Settled
-            } else {
-                PaymentState::Confirmed
-            };
-            shown.confirmations = depth;
-            shown.sats = offer.found_sats();
-            shown.txid = Some(found.outpoint.txid.to_string());
+        if !offer.found.is_empty() {
+            self.found(offer, shown);
         }
         Ok(())
+    }
+
+    /// Of a vote whose payment was found in a block, and is not proved by a row yet.
+    fn found(&self, offer: &Offer, shown: &mut data::PaidVote) {
+        let found = || offer.found.iter();
+        let (is_checked, is_replaced, depth) = self.core.payments.view(|view| match view {
+            View::Chain(chain) => {
+                let tip = chain.tip().height;
+                let heights = found().filter_map(|one| chain.height_of(&one.block));
+                let depths = heights.map(|height| tip.saturating_sub(height) + 1);
+                let is_replaced = found().any(|one| chain.aside(&one.block).is_some());
+                (true, is_replaced, depths.min())
+            }
+            View::None | View::Young(_) => (false, false, None),
+        });
+        shown.state = match depth {
+            Some(depth) if depth >= self.core.payments.settled => PaymentState::Settled,
+            Some(_) => PaymentState::Confirmed,
+            None if is_replaced => PaymentState::Disconnected,
+            None if !is_checked => PaymentState::Unchecked,
+            None => return,
+        };
+        shown.confirmations = depth.unwrap_or_default();
+        shown.sats = offer.found_sats();
+        shown.txid = found().next().map(|one| one.outpoint.txid.to_string());
+        if !is_checked {
+            let text = "it was found in a block; whether that still stands is not known here now";
+            shown.why = Some(text.to_owned());
+        }
     }
 
     /// Why a payment may not be found.

@@ -232,8 +232,7 @@ impl PaidVote {
     pub fn state_words(&self) -> String {
         match self.state {
             PaymentState::Unchecked => {
-                "There is a proof, but this node keeps no headers of its network to check it."
-                    .to_owned()
+                "There is a proof, but this node can't check it.".to_owned()
             }
             PaymentState::Unpaid => "Not paid yet.".to_owned(),
             PaymentState::Seen => {
@@ -324,10 +323,20 @@ impl PaidVote {
 }
 
 impl Paid {
-    /// There are proofs, and nothing more can be said of them here.
+    /// There are proofs, and none that says more than that it can't be checked here.
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
-        self.votes > 0 && self.sats == 0 && self.pending_sats == 0 && self.false_votes == 0
+        self.unchecked_votes > 0 && self.is_without_sats()
+    }
+
+    /// There are payments, and none that counts.
+    #[must_use]
+    pub fn is_uncounted(&self) -> bool {
+        self.uncounted_votes > 0 && self.is_without_sats()
+    }
+
+    fn is_without_sats(&self) -> bool {
+        self.sats == 0 && self.pending_sats == 0
     }
 }
 

@@ -149,6 +149,7 @@ fn the_payments_of_a_post_say_what_counts_and_why_not() {
         frame: &frame(false),
         post: &post,
         payments: &payments,
+        ..Paid::default()
     });
     assert_balanced(&page);
     for words in [
@@ -181,13 +182,16 @@ fn sums_stand_on_posts_and_in_lists() {
         assert!(page.contains(words), "{words} is missing");
     }
     let id = &thread.posts[0].id;
+        ..Paid::default()
     assert!(page.contains(&format!("href=\"/payments/{id}\"")));
     assert!(!page.contains("/pay/"), "strangers are not offered to pay");
     assert!(thread_page(&thread, true).contains(&format!("href=\"/pay/{id}\"")));
 
     let mut threads = threads();
     threads.items[0].paid = Some(Paid {
-        votes: 2,
+        votes: 3,
+        unchecked_votes: 2,
+        uncounted_votes: 1,
         ..Paid::default()
     });
     let page = front(&threads, Sort::Sats);
@@ -198,6 +202,7 @@ fn sums_stand_on_posts_and_in_lists() {
 
 #[test]
 fn what_is_not_paid_is_folded_except_for_its_author() {
+    assert!(page.contains("1 paid vote, not counted"));
     let mut thread = thread();
     let id = thread.posts[1].id.clone();
     thread.posts[1].unpaid_price = Some(500);

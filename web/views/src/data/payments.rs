@@ -27,7 +27,7 @@ use super::Author;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum PaymentState {
-    /// There is a proof, and this node keeps no headers of its network to hold it against.
+    /// There is a proof, and this node can't check it: it lacks headers, or the recipient's key.
     Unchecked,
     /// Nothing is known of a payment.
     #[default]
@@ -38,7 +38,7 @@ pub enum PaymentState {
     Confirmed,
     /// As deep in it as the configuration asks for.
     Settled,
-    /// Its block is not, or no longer, on the active chain.
+    /// Others took the place of its block.
     Disconnected,
     /// The proof proves nothing.
     False,
@@ -189,7 +189,7 @@ pub struct PayChoice {
 pub struct Paid {
     /// Counted: confirmed, and the vote stands.
     pub sats: u64,
-    /// Seen, or in a block that is not on the active chain.
+    /// In a block that others took the place of.
     pub pending_sats: u64,
     /// Paid votes, of any state.
     pub votes: u32,
@@ -199,6 +199,12 @@ pub struct Paid {
 }
 
 /// The payment of a vote got further, or back.
+    /// Of these, votes whose proofs this node can't check.
+    #[serde(default)]
+    pub unchecked_votes: u32,
+    /// Of these, votes that were paid and don't count, because another took their place.
+    #[serde(default)]
+    pub uncounted_votes: u32,
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentChanged {
     /// Entry CID of the vote.
