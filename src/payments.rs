@@ -13,6 +13,7 @@ mod holders;
 pub mod index;
 pub mod keys;
 pub mod proof;
+pub mod published;
 pub mod ranking;
 mod reading;
 mod run;

@@ -8,6 +8,7 @@ mod kills;
 mod page;
 mod peers;
 mod price;
+mod proved;
 mod received;
 mod shown;
 mod states;

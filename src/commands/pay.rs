@@ -4,6 +4,7 @@ mod batch;
 mod handed;
 mod keys;
 pub(super) mod proof;
+mod prove;
 mod qr;
 mod status;
 mod verify;
@@ -40,6 +41,8 @@ pub(super) enum PayCommand {
     Keys(keys::KeysArgs),
     /// Check a proof against the headers here: a file needs no running node
     Verify(verify::VerifyArgs),
+    /// Prove what a block paid a vote by its address, whoever paid, and publish that
+    Prove(prove::ProveArgs),
     /// The proofs that the node has of a vote, to hand on
     Proof(handed::ProofArgs),
     /// Publish a proof on its board: anybody may
@@ -64,6 +67,7 @@ pub(super) async fn run(data: &Path, command: PayCommand) -> Result<Outcome, Com
             keys::run(&client()?, &args).await
         }
         PayCommand::Verify(args) => verify::run(data, &args).await,
+        PayCommand::Prove(args) => prove::run(&client()?, &args).await,
         PayCommand::Proof(args) => handed::proofs(&client()?, &args).await,
         PayCommand::Publish(args) => {
             let proof = args.proof()?;
@@ -128,7 +132,16 @@ pub(super) async fn vote(
 /// A paid vote with all there is to know, and where to pay while it is unpaid.
 fn describe(paid: &PaidVote) -> String {
     let mut lines = vec![summary(paid)];
-    if paid.state == PaymentState::Unpaid {
+    // What was handed in, or stood in a block, may still come: not to be paid twice.
+    let may_be_sent = matches!(
+        paid.state,
+        PaymentState::Seen | PaymentState::Disconnected
+    );
+    if paid.due_sats > 0 && !may_be_sent {
+        if paid.state != PaymentState::Unpaid {
+            let due = count(paid.due_sats, "sat", "sats");
+            lines.push(format!("{due} of what was asked for are still to be paid"));
+        }
         match &paid.uri {
             Some(uri) => {
                 lines.extend(
@@ -139,7 +152,9 @@ fn describe(paid: &PaidVote) -> String {
                 lines.push(line(uri));
                 lines.extend(qr::code(uri));
             }
-            None => lines.push(unshown(paid)),
+            None if paid.state == PaymentState::Unpaid => lines.push(unshown(paid)),
+            // A warning says why.
+            None => {}
         }
     }
     lines.join("\n")

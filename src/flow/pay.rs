@@ -2,6 +2,7 @@
 
 mod batch;
 mod key;
+mod prove;
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +38,8 @@ use crate::{
 };
 
 pub use batch::plan;
-pub use key::{own_key, publish_key};
+pub use key::{own_key, own_keys, publish_key};
+pub use prove::prove;
 
 /// Most that can be asked for: all bitcoins there will ever be.
 const MAX_SATS: u64 = 2_100_000_000_000_000;

@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use database::DatabaseError;
 use futures_lite::{StreamExt as _, stream};
 use gateway::{
-    api::types::{BatchRequest, NewPaymentKey, PayRequest, Written},
+    api::types::{BatchRequest, NewPaymentKey, PayRequest, ProveRequest, Proved, Written},
     node::{Items, NodeError, Payments, Reply, Viewer},
 };
 use model::{EntryId, Ipld};
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     core::Core,
     flow::pay,
-    payments::{self, Changed, proof::Standing},
+    payments::{self, Changed, facts::KeyRow, proof::Standing, published::RECEIVED},
 };
 use shown::Shown;
 
@@ -33,8 +33,6 @@ pub(super) use ranked::{Price, fill_posts, page, paid_in, price_of, unpaid_price
 
 /// Paid votes of one answer.
 const VOTES: usize = 1_000;
-/// Payments received, of one answer.
-const RECEIVED: usize = 10_000;
 
 impl Payments for Service {
     fn pay_choices(&self, post: EntryId) -> Reply<'_, Vec<data::PayChoice>> {
@@ -88,6 +86,19 @@ impl Payments for Service {
 
     fn publish_proof(&self, proof: Bytes) -> Reply<'_, Written> {
         Box::pin(async move { pay::publish_proof(&self.core, &proof).await })
+    }
+
+    fn prove_payment(&self, vote: EntryId, request: ProveRequest) -> Reply<'_, Proved> {
+        Box::pin(pay::prove(&self.core, vote, request))
+    }
+
+    fn payment_keys(&self) -> Reply<'_, Vec<data::PaymentKey>> {
+        Box::pin(async move {
+            let keys = pay::own_keys(&self.core).await?.into_iter();
+            Ok(keys
+                .map(|one| shown_key(one.row, one.key, one.time_ms))
+                .collect())
+        })
     }
 
     fn proof(&self, viewer: Viewer, vote: EntryId) -> Reply<'_, Vec<Bytes>> {
@@ -259,13 +270,17 @@ async fn proofs(core: &Arc<Core>, viewer: Viewer, vote: EntryId) -> Result<Vec<B
 async fn own_key(core: &Arc<Core>) -> Result<Option<data::PaymentKey>, NodeError> {
     let network = pay::network(&core.payments)?;
     let found = pay::own_key(core, network).await?;
-    Ok(found.map(|(row, key, time_ms)| data::PaymentKey {
+    Ok(found.map(|(row, key, time_ms)| shown_key(row, key, time_ms)))
+}
+
+fn shown_key(row: EntryId, key: KeyRow, time_ms: u64) -> data::PaymentKey {
+    data::PaymentKey {
         row: row.to_string(),
         network: key.network.name().to_owned(),
         key: HEXLOWER.encode(&key.key),
         address: key.address,
         time_ms,
-    }))
+    }
 }
 
 /// What the node's person was paid, the newest first.

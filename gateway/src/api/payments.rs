@@ -11,8 +11,8 @@ use super::{
     caller::{Caller, Owner},
     input::{Id, Sent},
     types::{
-        BatchRequest, ErrorBody, NewPaymentKey, PayRequest, ProofBytes, ProofRequest,
-        TransactionRequest, Written,
+        BatchRequest, ErrorBody, NewPaymentKey, PayRequest, ProofBytes, ProofRequest, ProveRequest,
+        Proved, TransactionRequest, Written,
     },
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(crate) fn shown(viewer: Viewer, mut paid: PaidVote) -> Option<PaidVote> {
     }
     paid.address = None;
     paid.uri = None;
+    paid.due_sats = 0;
     paid.qr = None;
     paid.warnings = Vec::new();
     Some(paid)
@@ -254,6 +255,26 @@ pub async fn publish(
     Ok(Json(gate.node().publish_proof(proof).await?))
 }
 
+/// Proves what a block paid a vote, whoever paid.
+#[utoipa::path(post, path = "/api/v1/payments/{cid}/prove", tag = "payments",
+    request_body = ProveRequest, security(("token" = [])),
+    params(("cid" = String, Path, description = "Entry CID of the vote")),
+    responses((status = 200, description = "The payments and their proofs", body = Proved),
+        (status = 400, description = "Neither a hash nor a height", body = ErrorBody),
+        (status = 401, description = "Wrong or no token", body = ErrorBody),
+        (status = 404, description = "No such vote, key or block here, or nothing there pays it",
+            body = ErrorBody),
+        (status = 503, description = "No header chain, or no block to be had", body = ErrorBody)))]
+pub async fn prove(
+    State(gate): State<Gate>,
+    _: Owner,
+    Id(vote): Id<EntryId>,
+    Sent(request): Sent<ProveRequest>,
+) -> Result<Json<Proved>, Failure> {
+    check_field("a block", Some(&request.block))?;
+    Ok(Json(gate.node().prove_payment(vote, request).await?))
+}
+
 fn check_proof(request: ProofRequest) -> Result<Bytes, Failure> {
     let size = request.proof.len();
     if size > MAX_PROOF_BYTES {
@@ -325,6 +346,14 @@ fn check_field(what: &str, text: Option<&String>) -> Result<(), Failure> {
         (status = 401, description = "Wrong or no token", body = ErrorBody)))]
 pub async fn key(State(gate): State<Gate>, _: Owner) -> Result<Json<Option<PaymentKey>>, Failure> {
     Ok(Json(gate.node().payment_key().await?))
+}
+
+/// Every payment key that the owner ever published.
+#[utoipa::path(get, path = "/api/v1/payments/keys", tag = "payments", security(("token" = [])),
+    responses((status = 200, description = "The newest first", body = [PaymentKey]),
+        (status = 401, description = "Wrong or no token", body = ErrorBody)))]
+pub async fn keys(State(gate): State<Gate>, _: Owner) -> Result<Json<Vec<PaymentKey>>, Failure> {
+    Ok(Json(gate.node().payment_keys().await?))
 }
 
 /// Publishes the owner's payment key, or turns it off. The node keeps no secret.

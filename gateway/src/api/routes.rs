@@ -179,12 +179,18 @@ fn paid_votes(routes: Routes) -> Routes {
             "/api/v1/payments/{cid}/proof",
             payments::proofs,
         )
+        .at(
+            post.clone(),
+            "/api/v1/payments/{cid}/prove",
+            payments::prove,
+        )
         .at(post.clone(), "/api/v1/payments/transactions", transaction)
         .at(post.clone(), "/api/v1/payments/verify", payments::verify)
         .at(post.clone(), "/api/v1/payments/proofs", payments::publish)
         .at(post, "/api/v1/payments/batches", payments::batch)
         .at(get.clone(), PAYMENT_KEY, payments::key)
         .at(put, PAYMENT_KEY, payments::set_key)
+        .at(get.clone(), "/api/v1/payments/keys", payments::keys)
         .at(get.clone(), "/api/v1/payments/received", payments::received)
         .at(get, "/api/v1/chain", payments::chain)
 }

@@ -5,7 +5,7 @@ use model::EntryId;
 use views::data;
 
 use super::{Items, Reply, Viewer};
-use crate::api::types::{BatchRequest, NewPaymentKey, PayRequest, Written};
+use crate::api::types::{BatchRequest, NewPaymentKey, PayRequest, ProveRequest, Proved, Written};
 
 /// Paid votes and the header chain that their proofs are held against.
 ///
@@ -45,6 +45,11 @@ pub trait Payments: Send + Sync + 'static {
     /// [`super::NodeError::NotVerified`].
     fn publish_proof(&self, proof: Bytes) -> Reply<'_, Written>;
 
+    /// `POST /api/v1/payments/{vote}/prove`: looks in a block for outputs that pay the vote by its
+    /// address, makes their proofs, and publishes them unless told not to. Whoever paid: so that
+    /// recipients and bystanders can prove what the payer's node didn't.
+    fn prove_payment(&self, vote: EntryId, request: ProveRequest) -> Reply<'_, Proved>;
+
     /// `GET /api/v1/payments/{vote}/proof`: the proofs held of a vote.
     fn proof(&self, viewer: Viewer, vote: EntryId) -> Reply<'_, Vec<Bytes>>;
 
@@ -53,6 +58,9 @@ pub trait Payments: Send + Sync + 'static {
 
     /// `GET /api/v1/payments/key`: the owner's own, where one is published and not off.
     fn payment_key(&self) -> Reply<'_, Option<data::PaymentKey>>;
+
+    /// `GET /api/v1/payments/keys`: every key that the owner ever published, the newest first.
+    fn payment_keys(&self) -> Reply<'_, Vec<data::PaymentKey>>;
 
     /// `PUT /api/v1/payments/key`.
     fn publish_payment_key(&self, new: NewPaymentKey) -> Reply<'_, Written>;

@@ -114,6 +114,12 @@ impl Payments for FakeNode {
     fn publish_proof(&self, _: Bytes) -> Reply<'_, Written> {
         absent()
     }
+    fn prove_payment(&self, _: EntryId, _: ProveRequest) -> Reply<'_, Proved> {
+        absent()
+    }
+    fn payment_keys(&self) -> Reply<'_, Vec<data::PaymentKey>> {
+        absent()
+    }
     fn proof(&self, _: Viewer, _: EntryId) -> Reply<'_, Vec<Bytes>> {
         absent()
     }

@@ -75,6 +75,7 @@ async fn reads_that_belong_to_the_owner_need_the_token() {
         format!("/api/v1/votes/{}/pay", id()),
         "/api/v1/payments".to_owned(),
         "/api/v1/payments/key".to_owned(),
+        "/api/v1/payments/keys".to_owned(),
         "/api/v1/payments/received".to_owned(),
     ] {
         assert_eq!(app.send(get(&path)).await.status, 401, "{path}");
@@ -117,6 +118,26 @@ async fn proofs_travel_in_base64_up_to_their_limit() {
     assert_eq!(asked(&app), ["proof of 2"]);
     let held = app.get(&format!("/api/v1/payments/{}/proof", id())).await;
     assert_eq!(held.json()[0]["proof"], BASE64.encode(b"de"));
+}
+
+#[tokio::test]
+async fn a_payment_is_proved_from_a_block_by_the_owner_alone() {
+    let app = App::new();
+    let path = format!("/api/v1/payments/{}/prove", id());
+    let answer = app.send(write("POST", &path, r#"{"block": "7"}"#)).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["height"]),
+        (200, &7.into())
+    );
+    let body = r#"{"block": "8", "unpublished": true}"#;
+    assert_eq!(app.send(write("POST", &path, body)).await.status, 200);
+    assert_eq!(asked(&app), ["prove 7 false", "prove 8 true"]);
+    let long = format!(r#"{{"block": "{}"}}"#, "a".repeat(301));
+    for body in [&long, "{}", r#"{"block": 7}"#] {
+        assert_eq!(app.send(write("POST", &path, body)).await.status, 400);
+    }
+    let stranger = request("POST", &path, &[], r#"{"block": "7"}"#);
+    assert_eq!(app.send(stranger).await.status, 401);
 }
 
 #[tokio::test]

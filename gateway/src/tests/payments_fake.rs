@@ -72,6 +72,19 @@ impl Payments for Fake {
         };
         self.note(format!("proof of {}", proof.len()), written)
     }
+    fn prove_payment(&self, _: EntryId, request: ProveRequest) -> Reply<'_, Proved> {
+        let proved = Proved {
+            network: "regtest".to_owned(),
+            block: request.block.clone(),
+            height: 7,
+            payments: Vec::new(),
+        };
+        let what = format!("prove {} {}", request.block, request.unpublished);
+        self.note(what, proved)
+    }
+    fn payment_keys(&self) -> Reply<'_, Vec<data::PaymentKey>> {
+        Box::pin(ready(Ok(vec![data::PaymentKey::default()])))
+    }
     fn proof(&self, viewer: Viewer, _: EntryId) -> Reply<'_, Vec<Bytes>> {
         *self.last_viewer.lock().unwrap() = Some(viewer);
         Box::pin(ready(Ok(vec![Bytes::from_static(b"de")])))

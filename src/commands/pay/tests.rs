@@ -256,6 +256,7 @@ fn paid() -> PaidVote {
     PaidVote {
         vote: EntryId::of(b"vote").to_string(),
         sats: 1_000,
+        due_sats: 1_000,
         network: "regtest".to_owned(),
         settled_at: 6,
         address: Some("bcrt1p".to_owned()),
@@ -307,9 +308,11 @@ async fn each_state_is_told_in_words() {
         (PaymentState::False, 0, "FALSE PROOF"),
     ] {
         let vote = EntryId::of(b"vote").to_string();
+        let is_paid = state.is_counted();
         let paid = PaidVote {
             state,
             confirmations,
+            due_sats: if is_paid { 0 } else { 1_000 },
             why: Some("because\u{1b}[2J".to_owned()),
             ..paid()
         };
@@ -317,8 +320,25 @@ async fn each_state_is_told_in_words() {
         assert!(text.contains(words), "{words} in {text}");
         assert!(text.contains("because\u{fffd}"), "{text}");
         let shows = text.contains("bitcoin:");
-        assert_eq!(shows, state == PaymentState::Unpaid, "{text}");
+        let is_open = matches!(
+            state,
+            PaymentState::Unpaid | PaymentState::Unchecked | PaymentState::False
+        );
+        assert_eq!(shows, is_open, "{text}");
     }
+    let topped_up = PaidVote {
+        state: PaymentState::Confirmed,
+        due_sats: 400,
+        ..paid()
+    };
+    let vote = EntryId::of(b"vote").to_string();
+    let text = told(topped_up, &["pay", "status", &vote]).await;
+    let text = text.unwrap().text;
+    assert!(
+        text.contains("400 sats of what was asked for are still to be paid"),
+        "{text}"
+    );
+    assert!(text.contains("bitcoin:"), "{text}");
 }
 
 #[tokio::test]
@@ -420,6 +440,40 @@ async fn proofs_are_handed_on_as_they_are() {
 }
 
 #[tokio::test]
+async fn what_a_block_paid_is_published_or_written() {
+    let folder = Folder::new();
+    let vote = EntryId::of(b"vote");
+    let proof = folder.address_proof(vote, 1_000).encode();
+    let base64 = data_encoding::BASE64.encode(&proof);
+    let payment = serde_json::json!({
+        "outpoint": "ab:0", "sats": 1_000, "recipient": "bafyauthor", "key_row": "bafykey",
+        "confirmations": 3, "proof": base64, "row": "bafyrow",
+    });
+    let stub = Stub::new(move |head| {
+        assert!(head.starts_with("post /api/v1/payments/"), "{head}");
+        assert!(head.contains("/prove "), "{head}");
+        let body = serde_json::json!({
+            "network": "regtest", "block": "00".repeat(32), "height": 102,
+            "payments": [payment, payment],
+        });
+        answer("200 OK", "application/json", body.to_string().as_bytes())
+    })
+    .await;
+    let (vote, file) = (vote.to_string(), stub.path("proof"));
+    let block = "00".repeat(32);
+    let args = ["pay", "prove", &vote, "--block", &block];
+    let shown = stub.run(&args).await.unwrap();
+    for part in ["1000 sats", "3 confirmations", "by bafyrow", "money moved"] {
+        assert!(shown.text.contains(part), "{part} in {}", shown.text);
+    }
+    let args = ["pay", "prove", &vote, "--block", "102", "--out", &file];
+    let written = stub.run(&args).await.unwrap();
+    assert!(written.text.contains(&file), "{}", written.text);
+    assert_eq!(fs::read(&file).unwrap(), proof);
+    assert_eq!(fs::read(format!("{file}.2")).unwrap(), proof);
+}
+
+#[tokio::test]
 async fn wrong_use_is_told_before_the_node_is_asked() {
     let folder = Folder::new();
     let post = EntryId::of(b"post").to_string();
@@ -439,6 +493,8 @@ async fn wrong_use_is_told_before_the_node_is_asked() {
         &["pay", "batch", "--input", "x"],
         &["pay", "batch", "--max", "0"],
         &["pay", "verify"],
+        &["pay", "prove", &post],
+        &["pay", "prove", &post, "--block", "yesterday"],
     ] {
         let line = ["datt"].into_iter().chain(args.iter().copied());
         let error = Cli::try_parse_from(line).unwrap_err();

@@ -13,7 +13,13 @@ use spv::Network;
 use super::{network, sign};
 use crate::{
     core::Core,
-    payments::{self, batch::read_address, facts::KeyRow, keys},
+    payments::{
+        self,
+        batch::read_address,
+        facts::KeyRow,
+        keys,
+        published::{Published, keys_ever},
+    },
     service::rows,
 };
 
@@ -33,6 +39,18 @@ pub async fn own_key(
         };
         let time_ms = reader.state(&row)?.map_or(0, |state| state.time_ms);
         Ok::<_, DatabaseError>(Some((row, key, time_ms)))
+    })
+    .await
+}
+
+/// Every own key that was ever published, for any chain: the newest first.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn own_keys(core: &Arc<Core>) -> Result<Vec<Published>, NodeError> {
+    let me = core.identity;
+    core.store("read the payment keys", move |database| {
+        keys_ever(&database.read()?, &me)
     })
     .await
 }

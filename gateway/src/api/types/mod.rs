@@ -28,7 +28,7 @@ pub use car::{CarImported, CarKind, CarProgress, ExportQuery, FileImported};
 pub use mirrors::{AuditRequest, MirrorAnswer, MirrorPin, MirrorUnpin};
 pub use payments::{
     BatchInput, BatchRequest, NewPaymentKey, PayRequest, PaymentsQuery, ProofBytes, ProofRequest,
-    TransactionRequest,
+    ProveRequest, Proved, ProvedPayment, TransactionRequest,
 };
 pub use people::{FollowRequest, ProfileEdit};
 pub use pins::{NewPin, PinMedia, PinRequest};

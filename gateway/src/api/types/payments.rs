@@ -49,6 +49,52 @@ pub struct ProofBytes {
     pub proof: Vec<u8>,
 }
 
+/// Where to look for payments of a vote that nobody proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProveRequest {
+    /// The block: its hash, as explorers show it, or its height.
+    pub block: String,
+    /// Make the proofs, and publish none.
+    #[serde(default)]
+    pub unpublished: bool,
+}
+
+/// What a block paid a vote, proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Proved {
+    /// `bitcoin`, `testnet4`, `signet` or `regtest`.
+    pub network: String,
+    /// Hash of the block.
+    pub block: String,
+    /// Its height.
+    pub height: u32,
+    /// The payments, the highest first.
+    pub payments: Vec<ProvedPayment>,
+}
+
+/// A payment that was found in a block, and its proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProvedPayment {
+    /// `txid:vout`.
+    pub outpoint: String,
+    /// Value of the output.
+    pub sats: u64,
+    /// Identity that it pays.
+    pub recipient: String,
+    /// Entry CID of the row that published the key.
+    pub key_row: String,
+    /// Blocks from its own to the tip, both counted.
+    pub confirmations: u32,
+    /// The proof, in base64.
+    #[schema(value_type = String, format = Byte)]
+    #[serde(with = "super::base64")]
+    pub proof: Vec<u8>,
+    /// Entry CID of the row that publishes the proof, this one's or an earlier one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+}
+
 /// Which votes one transaction shall pay, and from what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
