@@ -18,11 +18,13 @@ use crate::{
     payments::{
         batch,
         keys::{self, KeyError, Spending},
+        published::RECEIVED,
     },
 };
 use spend::{Spend, gather, reveal};
 
 const ROUTE: &str = "/api/v1/payments/key";
+const KEYS_ROUTE: &str = "/api/v1/payments/keys";
 /// Longest recovery words, bytes: 24 words of eight letters, and room for spaces.
 const WORDS_BYTES: u64 = 1_024;
 /// Said wherever a private key is shown.
@@ -35,14 +37,15 @@ pub(in crate::commands) struct KeysArgs {
     /// Print private keys; the wallet's recovery words are read from stdin and not kept
     #[arg(long, conflicts_with_all = ["publish", "from_words", "off", "address"])]
     with_secret: bool,
-    /// What spends the payment of this vote, though no proof of it is here
+    /// What spends the payment of this vote, though no proof of it is here: by each key that was
+    /// ever published
     #[arg(
         long,
         value_name = "CID",
         conflicts_with_all = ["publish", "from_words", "off", "address"]
     )]
     vote: Option<EntryId>,
-    /// The key that was paid to, where it is no longer the published one
+    /// The key that was paid to, where the node knows of none
     #[arg(long, value_name = "KEY", requires = "vote")]
     key: Option<String>,
     /// Publish a key to be paid to: 64 (x-only) or 66 (compressed) hexadecimal digits
@@ -187,47 +190,74 @@ async fn list(client: &Client, args: &KeysArgs) -> Result<Outcome, CommandError>
     let with_secret = args.with_secret;
     let key: Option<PaymentKey> = client.get(ROUTE).await?;
     let mut received: Vec<Received> = client.get("/api/v1/payments/received").await?;
+    let is_cut = args.vote.is_none() && received.len() >= RECEIVED;
     if let Some(vote) = args.vote {
         let vote_text = vote.to_string();
         received.retain(|one| one.vote == vote_text);
-        if received.is_empty() {
-            received.push(unproved(client, args, key.as_ref(), vote).await?);
-        }
+        let keys = candidates(client, args).await?;
+        add_unproved(&mut received, vote, &keys)?;
     }
     let mut spends = gather(&received);
     if with_secret {
         let words = words()?;
         reveal(&mut spends, &words)?;
     }
-    let text = describe(key.as_ref(), &spends, with_secret);
-    let json = serde_json::json!({ "key": key, "descriptors": spends });
+    let mut text = describe(key.as_ref(), &spends, with_secret);
+    if is_cut {
+        text.push_str(&format!(
+            "\nthese are the newest {RECEIVED} payments: what spends an older one, if there are \
+             any, is told by `datt pay keys --vote CID`"
+        ));
+    }
+    let json = serde_json::json!({ "key": key, "descriptors": spends, "newest_only": is_cut });
     Ok(Outcome::new(text, &json))
 }
 
-/// What a vote's own address receives, by the key that is given or published now.
-async fn unproved(
+/// The keys by which a vote may have been paid: the one that is given, or each ever published.
+async fn candidates(
     client: &Client,
     args: &KeysArgs,
-    published: Option<&PaymentKey>,
+) -> Result<Vec<([u8; 32], Network)>, CommandError> {
+    if let Some(key) = &args.key {
+        let key = keys::parse(key).map_err(wrong)?;
+        return Ok(vec![(key, named(client, args).await?)]);
+    }
+    let published: Vec<PaymentKey> = client.get(KEYS_ROUTE).await?;
+    if published.is_empty() {
+        return Err(CommandError::Missing(
+            "no payment key was ever published: say which one was paid to with --key".to_owned(),
+        ));
+    }
+    published.iter().map(read).collect()
+}
+
+/// Adds what a vote's own address receives by each of the keys, where no proof shows that already.
+fn add_unproved(
+    received: &mut Vec<Received>,
     vote: EntryId,
-) -> Result<Received, CommandError> {
-    let (key, network) = match (&args.key, published) {
-        (Some(key), _) => (keys::parse(key).map_err(wrong)?, named(client, args).await?),
-        (None, Some(key)) => read(key)?,
-        (None, None) => {
-            return Err(CommandError::Missing(
-                "no payment key is published: say which one was with --key".to_owned(),
-            ));
+    keys: &[([u8; 32], Network)],
+) -> Result<(), CommandError> {
+    for (key, network) in keys {
+        let one = unproved(key, *network, vote)?;
+        let same =
+            |known: &Received| known.script_hex == one.script_hex && known.network == one.network;
+        if !received.iter().any(same) {
+            received.push(one);
         }
-    };
-    let tweak = spv::proof::tweak(network, &key, &vote);
+    }
+    Ok(())
+}
+
+/// What a vote's own address receives by a key.
+fn unproved(key: &[u8; 32], network: Network, vote: EntryId) -> Result<Received, CommandError> {
+    let tweak = spv::proof::tweak(network, key, &vote);
     let tweak = tweak.map_err(|error| CommandError::Usage(error.to_string()))?;
     let tweak = tweak.to_be_bytes();
-    let script = keys::script(&key, Some(&tweak)).map_err(wrong)?;
+    let script = keys::script(key, Some(&tweak)).map_err(wrong)?;
     Ok(Received {
         vote: vote.to_string(),
         network: network.to_string(),
-        key: HEXLOWER.encode(&key),
+        key: HEXLOWER.encode(key),
         tweak_hex: Some(HEXLOWER.encode(&tweak)),
         script_hex: script.to_hex_string(),
         ..Received::default()
@@ -237,7 +267,7 @@ async fn unproved(
 /// A key that the node told.
 fn read(key: &PaymentKey) -> Result<([u8; 32], Network), CommandError> {
     let senseless = |reason: String| CommandError::Answer {
-        request: format!("GET {ROUTE}"),
+        request: format!("GET {KEYS_ROUTE}"),
         reason,
     };
     let network = key.network.parse();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
+use bitcoin::{Address, ScriptBuf};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use spv::Network;
@@ -9,7 +10,7 @@ use views::{amount::count, data::Received};
 
 use super::wrong;
 use crate::{
-    commands::failure::CommandError,
+    commands::{failure::CommandError, words::line},
     payments::keys::{self, KeyError, Spending},
 };
 
@@ -19,6 +20,10 @@ pub(super) struct Spend {
     pub(super) network: String,
     /// X-only public key that was paid to.
     pub(super) key: String,
+    /// Script of the outputs that it is for, hex.
+    pub(super) script_hex: String,
+    /// The same as an address.
+    pub(super) address: Option<String>,
     /// What was added to it; none in a batch.
     pub(super) tweak_hex: Option<String>,
     /// Descriptor that shows the money; none where it went to the person's other address.
@@ -45,6 +50,9 @@ impl Spend {
                 count(self.votes.len() as u64, "vote", "votes"),
             )
         };
+        text.push_str(&format!("\n  key    {}", line(&self.key)));
+        let to = self.address.as_ref().unwrap_or(&self.script_hex);
+        text.push_str(&format!("\n  to     {}", line(to)));
         for (name, what) in [
             ("watch", &self.watch),
             ("spend", &self.spend),
@@ -85,6 +93,8 @@ fn public(one: &Received) -> Spend {
     let mut spend = Spend {
         network: one.network.clone(),
         key: one.key.clone(),
+        script_hex: one.script_hex.clone(),
+        address: address(one),
         tweak_hex: one.tweak_hex.clone(),
         watch: None,
         spend: None,
@@ -108,6 +118,14 @@ fn public(one: &Received) -> Spend {
         Err(error) => spend.note = Some(error.to_string()),
     }
     spend
+}
+
+/// Where an output pays to, if its script stands for an address.
+fn address(one: &Received) -> Option<String> {
+    let network: Network = one.network.parse().ok()?;
+    let script = ScriptBuf::from_hex(&one.script_hex).ok()?;
+    let address = Address::from_script(&script, network.kind()).ok()?;
+    Some(address.to_string())
 }
 
 fn read(one: &Received) -> Result<([u8; 32], Option<[u8; 32]>), KeyError> {

@@ -115,6 +115,42 @@ fn secrets_are_printed_only_when_asked_for() {
 }
 
 #[test]
+fn a_vote_is_spent_by_each_key_ever_published_and_each_says_for_which_script() {
+    let vote = EntryId::of(b"one");
+    let key = |words| {
+        Spending::from_words(words, Network::Regtest)
+            .unwrap()
+            .public()
+    };
+    let other = bip39::Mnemonic::from_entropy(&[9; 16]).unwrap().to_string();
+    let (now, earlier) = (key(WORDS), key(&other));
+    let keys = [(now, Network::Regtest), (earlier, Network::Regtest)];
+
+    let mut unproved = Vec::new();
+    add_unproved(&mut unproved, vote, &keys).unwrap();
+    let mut spends = gather(&unproved);
+    assert_eq!(spends.len(), 2);
+    for (spend, key) in spends.iter().zip([now, earlier]) {
+        let script = spv::proof::address_script(Network::Regtest, &key, &vote).unwrap();
+        assert_eq!(spend.script_hex, script.to_hex_string());
+        let address = spv::proof::address(Network::Regtest, &key, &vote).unwrap();
+        let text = spend.describe();
+        assert!(text.contains(&address.to_string()), "{text}");
+        assert!(text.contains(&HEXLOWER.encode(&key)), "{text}");
+    }
+    // The words of the earlier key spend what was paid to it.
+    reveal(&mut spends, &other).unwrap();
+    assert!(spends[1].spend.as_ref().unwrap().starts_with("tr(c"));
+
+    // What is proved isn't told twice.
+    let mut proved = vec![received(&earlier, b"one", false)];
+    add_unproved(&mut proved, vote, &keys).unwrap();
+    let spends = gather(&proved);
+    assert_eq!(spends.len(), 2);
+    assert_eq!((spends[0].sats, spends[1].sats), (1_000, 0));
+}
+
+#[test]
 fn what_other_words_received_is_left_as_it_is() {
     let earlier = Spending::from_words(WORDS, Network::Bitcoin).unwrap();
     let now = Spending::from_words(WORDS, Network::Regtest).unwrap();
