@@ -12,6 +12,7 @@ mod feed;
 mod holders;
 pub mod index;
 pub mod keys;
+pub mod offering;
 pub mod proof;
 pub mod published;
 pub mod ranking;

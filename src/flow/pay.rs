@@ -15,10 +15,7 @@ use gateway::{
 };
 use gossip::Scope;
 use model::{EntryId, IdentityId};
-use spv::{
-    Network,
-    proof::{PaymentProof, commitments},
-};
+use spv::{Network, proof::PaymentProof};
 use tokio::time::{Instant, timeout_at};
 use views::data::{PayTo, PaymentState};
 
@@ -26,12 +23,12 @@ use super::sign;
 use crate::{
     clock::now_ms,
     core::Core,
+    data_folder::FolderError,
     payments::{
         self, Payments,
-        awaited::{OFFERS, Offer},
-        batch::fits,
+        awaited::Offer,
         facts::{KeyRow, KeyState},
-        proof::Standing,
+        proof::{Standing, View},
     },
     pins::{Promise, Target},
     service::{pinning, rows, writing},
@@ -103,6 +100,8 @@ pub async fn vote(
         key_row: recipient.key_row,
         sats: request.sats,
         offered_ms: now_ms(),
+        renewed_ms: 0,
+        from_height: None,
         anyway: request.anyway,
         holders: Default::default(),
         seen: None,
@@ -193,49 +192,27 @@ async fn own_vote(
         .map_err(|error| NodeError::local("name the vote", error))
 }
 
-/// Writes the offer down; one to the same recipient is raised or lowered, and after a payment
-/// another one is awaited.
+/// Writes the offer down.
 async fn record(core: &Arc<Core>, vote: EntryId, offer: Offer) -> Result<(), NodeError> {
     let node = Arc::clone(core);
     let recorded = tokio::task::spawn_blocking(move || {
         let payments = &node.payments;
-        let mut refusal = None;
-        let written = payments.awaited.change(&node.folder, |state| {
-            let mut known = state.offers.values();
-            let is_idle = !known.any(|known| known.is_looked_for(offer.offered_ms));
-            let is_full = state.offers.len() >= OFFERS;
-            match state.offers.get_mut(&vote) {
-                Some(known) if known.key == offer.key && known.network == offer.network => {
-                    // What was paid already was another payment.
-                    known.sats = known.found_sats().saturating_add(offer.sats);
-                    known.offered_ms = offer.offered_ms;
-                    known.anyway |= offer.anyway;
-                }
-                Some(_) => refusal = Some(OTHER_OFFER),
-                None if is_full => refusal = Some(TOO_MANY_OFFERS),
-                None => {
-                    state.offers.insert(vote, offer);
-                }
-            }
-            if is_idle && let Some(spv) = payments.spv() {
-                state.reading.begin(&spv.chain());
-            }
-        });
-        written.map(|()| refusal)
+        payments.awaited.change(&node.folder, |state| {
+            payments.view(|view| {
+                let chain = match view {
+                    View::Chain(chain) => Some(*chain),
+                    View::None | View::Young(_) => None,
+                };
+                state.take(vote, offer, chain, now_ms())
+            })
+        })
     });
-    let recorded = recorded
+    recorded
         .await
-        .map_err(|panic| NodeError::local("note the payment", panic))?;
-    match recorded.map_err(|error| NodeError::local("note the payment", error))? {
-        Some(refusal) => Err(NodeError::Conflict(refusal.to_owned())),
-        None => Ok(()),
-    }
+        .map_err(|panic| NodeError::local("note the payment", panic))?
+        .map_err(|error| NodeError::local("note the payment", error))?
+        .map_err(|refusal| NodeError::Conflict(refusal.to_string()))
 }
-
-const OTHER_OFFER: &str = "this vote is to be paid to somebody else, or by an older key, already: \
-                           forget that payment first, unless it was sent";
-const TOO_MANY_OFFERS: &str =
-    "too many payments are remembered: forget some of them (DELETE /api/v1/payments/VOTE)";
 
 /// Pins the thread: the proof of a payment is worth as much as the vote that it is for.
 async fn keep(core: &Arc<Core>, root: EntryId) -> Result<(), NodeError> {
@@ -294,7 +271,8 @@ async fn change_offer(
         .map_err(|error| NodeError::local(act, error))
 }
 
-/// Shows the address though nobody else holds the vote.
+/// Shows the address though nobody else holds the vote, or a transaction was handed in that never
+/// came into a block.
 ///
 /// # Errors
 /// When no payment of it is awaited.
@@ -302,6 +280,7 @@ pub async fn show_anyway(core: &Arc<Core>, vote: EntryId) -> Result<(), NodeErro
     change_offer(core, vote, "note the choice", move |offers| {
         if let Some(offer) = offers.get_mut(&vote) {
             offer.anyway = true;
+            offer.unsee();
         }
     })
     .await
@@ -356,40 +335,27 @@ pub async fn give(
     let node = Arc::clone(core);
     let (txid, given) = (transaction.compute_txid(), transaction.clone());
     let noted = tokio::task::spawn_blocking(move || {
-        let mut matched = Vec::new();
-        let mut refusal = None;
-        let written = node.payments.awaited.change(&node.folder, |state| {
-            let wanted = state.wanted(network, |_| true);
-            for one in state.matches(&wanted, &given) {
-                if let Some(offer) = state.offers.get_mut(&one.claim.vote) {
-                    offer.seen = Some(txid);
-                    if !offer.is_looked_for(now_ms()) {
-                        offer.offered_ms = now_ms();
-                    }
-                    matched.push(one.claim.vote);
-                }
-            }
-            let mut carried = commitments(&given).into_iter();
-            let batch = carried.find_map(|one| wanted.batch(&one).cloned());
-            refusal = batch.and_then(|batch| fits(&batch, &given).err());
-        });
-        written.map(|()| (matched, refusal))
+        let awaited = &node.payments.awaited;
+        let state = awaited.state();
+        let wanted = awaited.wanted(&state, network, |_| true);
+        let votes = match state.paid_by(&wanted, &given) {
+            Ok(votes) => votes,
+            Err(misfit) => return Ok(Err(NodeError::Invalid(misfit.to_string()))),
+        };
+        if votes.is_empty() {
+            return Ok(Err(NodeError::NotFound(format!(
+                "the transaction {txid} pays none of the votes that this node awaits payments of"
+            ))));
+        }
+        let seen = awaited.change(&node.folder, |state| state.see(&votes, &given, now_ms()))?;
+        let refused = seen.map_err(|refusal| NodeError::Conflict(refusal.to_string()));
+        Ok::<_, FolderError>(refused.map(|()| votes))
     });
     let noted = noted
         .await
         .map_err(|panic| NodeError::local("note the transaction", panic))?;
-    let (mut votes, refusal) =
-        noted.map_err(|error| NodeError::local("note the transaction", error))?;
-    if let Some(refusal) = refusal {
-        return Err(NodeError::Invalid(refusal.to_string()));
-    }
-    if votes.is_empty() {
-        return Err(NodeError::NotFound(format!(
-            "the transaction {txid} pays none of the votes that this node awaits payments of"
-        )));
-    }
-    votes.sort_unstable();
-    votes.dedup();
+    let votes = noted.map_err(|error| NodeError::local("note the transaction", error))??;
+    let votes: Vec<EntryId> = votes.into_iter().collect();
     payments::tell_offers(core, votes.iter().copied().collect()).await;
     core.payments.look.notify_one();
     let refusal = hand_on(core, transaction).await;

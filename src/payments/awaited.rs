@@ -1,7 +1,10 @@
 //! What this node waits to see paid: its own paid votes and batches, in `payments.json`. What a
 //! call changed is on disk when it returns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
 use bitcoin::{BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use model::{EndpointKey, EntryId, IdentityId, SpaceId};
@@ -16,19 +19,16 @@ use spv::{
 };
 use views::data::PayTo;
 
-use super::{reading::Reading, written};
-use crate::{
-    data_folder::{DataFolder, FolderError},
-    kept::Kept,
-};
+use super::{lock, reading::Reading, written};
+use crate::data_folder::{DataFolder, FolderError};
 
 const FILE: &str = "payments.json";
 /// Own paid votes that are remembered; more can't be offered before some are forgotten.
 pub const OFFERS: usize = 10_000;
 /// Batches that are remembered; the oldest makes room.
 pub const BATCHES: usize = 256;
-/// Payments of one vote that are remembered.
-const FOUND: usize = 16;
+/// Payments of one vote that are remembered; beyond them the smallest makes room.
+pub(super) const FOUND: usize = 64;
 /// Other nodes of which it is remembered that they hold a vote.
 const HOLDERS: usize = 64;
 /// Blocks are read for an offer for this long; afterwards its transaction has to be given.
@@ -57,8 +57,15 @@ pub struct Offer {
     pub key_row: EntryId,
     /// What is to be paid.
     pub sats: u64,
-    /// When it was offered, or its transaction given, Unix milliseconds.
+    /// When it was first offered, Unix milliseconds.
     pub offered_ms: u64,
+    /// When it was offered again, or its transaction given, Unix milliseconds.
+    #[serde(default)]
+    pub renewed_ms: u64,
+    /// First block that may pay it: the one above the tip when it was offered. None while there
+    /// were no headers to say so.
+    #[serde(default)]
+    pub from_height: Option<u32>,
     /// The address is shown though nobody else holds the vote.
     #[serde(default)]
     pub anyway: bool,
@@ -92,6 +99,9 @@ pub struct Found {
     /// The proof; made again from the block after a restart.
     #[serde(skip)]
     pub proof: Option<Vec<u8>>,
+    /// The block was read for the proof since the start, and didn't give it.
+    #[serde(skip)]
+    pub is_unprovable: bool,
 }
 
 /// A transaction that pays many votes, made here for a wallet to sign.
@@ -162,13 +172,42 @@ impl Offer {
         found.fold(0, |sum, one| sum.saturating_add(one.sats))
     }
 
+    /// What is still to be paid, where rows prove so much.
+    pub fn due_sats(&self, proved_sats: u64) -> u64 {
+        self.sats.saturating_sub(self.found_sats().max(proved_sats))
+    }
+
+    /// A transaction was handed in that no block is known to have.
+    pub fn is_underway(&self) -> bool {
+        self.seen.is_some_and(|txid| !self.is_mined(&txid))
+    }
+
+    /// A block with this transaction is known.
+    pub fn is_mined(&self, txid: &Txid) -> bool {
+        self.found.iter().any(|found| found.outpoint.txid == *txid)
+    }
+
     /// Whether blocks are read for it.
     pub fn is_looked_for(&self, now_ms: u64) -> bool {
-        self.found_sats() < self.sats && now_ms < self.offered_ms.saturating_add(LOOKED_FOR_MS)
+        let until_ms = self.offered_ms.max(self.renewed_ms);
+        (self.due_sats(0) > 0 || self.is_underway())
+            && now_ms < until_ms.saturating_add(LOOKED_FOR_MS)
+    }
+
+    /// Whether it matters if this node holds the vote.
+    pub fn needs_holder(&self, holder: &EndpointKey) -> bool {
+        let is_full = self.holders.len() >= HOLDERS;
+        !is_full && self.due_sats(0) > 0 && !self.holders.contains(holder)
+    }
+
+    /// A block has to be read again to prove what it pays.
+    pub fn needs_proof_of(&self, block: &BlockHash) -> bool {
+        let mut found = self.found.iter();
+        found.any(|one| one.block == *block && one.row.is_none() && one.proof.is_none())
     }
 
     /// Notes a payment: of one output once, in the block where it stands now. False when that is
-    /// known.
+    /// known, or others weigh more.
     pub fn note(&mut self, found: Found) -> bool {
         let is_full = self.found.len() >= FOUND;
         let mut known = self.found.iter_mut();
@@ -179,7 +218,14 @@ impl Offer {
                 return is_new;
             }
             Some(known) => *known = found,
-            None if is_full => return false,
+            None if is_full => {
+                // Anybody can pay a public address next to nothing.
+                let least = self.found.iter_mut().min_by_key(|one| one.sats);
+                match least {
+                    Some(least) if least.sats < found.sats => *least = found,
+                    _ => return false,
+                }
+            }
             None => self.found.push(found),
         }
         true
@@ -193,6 +239,9 @@ pub struct State {
     pub offers: BTreeMap<EntryId, Offer>,
     /// By commitment, hexadecimal.
     pub batches: BTreeMap<String, Planned>,
+    /// Transactions that were handed in and aren't deep in the chain, hexadecimal, by their ids.
+    #[serde(default)]
+    pub given: BTreeMap<String, String>,
     /// How far blocks were read.
     pub reading: Reading,
 }
@@ -295,10 +344,23 @@ impl Wanted {
     }
 }
 
+/// What is looked for, and what it was made of.
+#[derive(Debug)]
+struct Cached {
+    network: Network,
+    offers: Vec<(EntryId, [u8; 32])>,
+    batches: Vec<String>,
+    wanted: Arc<Wanted>,
+}
+
 /// The list and its file.
 #[derive(Debug)]
 pub struct Awaited {
-    state: Kept<State>,
+    /// Held while the list changes; whether the file lacks something of it.
+    changing: Mutex<bool>,
+    /// Readers take it as it is and wait for no disk.
+    state: Mutex<Arc<State>>,
+    cached: Mutex<Option<Cached>>,
 }
 
 impl Awaited {
@@ -307,29 +369,83 @@ impl Awaited {
     /// # Errors
     /// When the file is damaged or can't be read.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
-        Kept::open(folder, FILE).map(|state| Self { state })
+        let state: State = folder.read_json(FILE)?.unwrap_or_default();
+        Ok(Self {
+            changing: Mutex::default(),
+            state: Mutex::new(Arc::new(state)),
+            cached: Mutex::default(),
+        })
     }
 
-    /// Changes the list; on disk when this returns.
+    /// Changes the list; on disk when this returns. Nothing is written when nothing changed.
     ///
     /// # Errors
     /// When it can't be written: then nothing changed.
-    pub fn change(
+    pub fn change<T>(
         &self,
         folder: &DataFolder,
-        change: impl FnOnce(&mut State),
-    ) -> Result<(), FolderError> {
-        self.state.change(folder, change)
+        change: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, FolderError> {
+        let mut is_behind = lock(&self.changing);
+        let known = self.state();
+        let mut next = State::clone(&known);
+        let answer = change(&mut next);
+        if *is_behind || next != *known {
+            folder.write_json(FILE, &next)?;
+            *lock(&self.state) = Arc::new(next);
+            *is_behind = false;
+        }
+        Ok(answer)
+    }
+
+    /// Changes how far blocks were read, and leaves it to the next change to write that down: after
+    /// a crash some are read again.
+    pub fn pass<T>(&self, change: impl FnOnce(&mut Reading) -> T) -> T {
+        let mut is_behind = lock(&self.changing);
+        *is_behind = true;
+        change(&mut Arc::make_mut(&mut lock(&self.state)).reading)
+    }
+
+    /// The list as it is now.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&lock(&self.state))
     }
 
     /// Reads the list.
     pub fn with<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        read(&self.state.lock())
+        read(&self.state())
     }
 
     /// An offer.
     pub fn offer(&self, vote: &EntryId) -> Option<Offer> {
-        self.state.lock().offers.get(vote).cloned()
+        self.state().offers.get(vote).cloned()
+    }
+
+    /// As [`State::wanted`]; made anew only where it changed.
+    pub fn wanted(
+        &self,
+        state: &State,
+        network: Network,
+        is_wanted: impl Fn(&Offer) -> bool,
+    ) -> Arc<Wanted> {
+        let is_wanted = |offer: &Offer| offer.network == network && is_wanted(offer);
+        let offers = state.offers.iter().filter(|(_, offer)| is_wanted(offer));
+        let offers: Vec<_> = offers.map(|(vote, offer)| (*vote, offer.key)).collect();
+        let batches: Vec<_> = state.batches.keys().cloned().collect();
+        let mut cached = lock(&self.cached);
+        if let Some(known) = &*cached
+            && (known.network, &known.offers, &known.batches) == (network, &offers, &batches)
+        {
+            return Arc::clone(&known.wanted);
+        }
+        let wanted = Arc::new(state.wanted(network, is_wanted));
+        *cached = Some(Cached {
+            network,
+            offers,
+            batches,
+            wanted: Arc::clone(&wanted),
+        });
+        wanted
     }
 
     /// Another node holds votes of a thread.

@@ -13,8 +13,9 @@ const RECENT: usize = 200;
 /// begins so far below.
 const BELOW: u32 = 20;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-/// A block's time may be so far ahead of true time (consensus), seconds.
-const AHEAD_S: u64 = 2 * 60 * 60;
+/// Where only clocks say from which block on a payment may stand, they may differ by so much,
+/// seconds: miners' times by two hours (consensus), this machine's by the rest.
+const CLOCKS_S: u64 = 24 * 60 * 60;
 
 /// The place where reading goes on, and the budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +39,18 @@ struct Hash(#[serde(with = "super::written::text")] BlockHash);
 impl Reading {
     /// Something is awaited from now on; before it nothing was: blocks up to the tip don't matter.
     pub fn begin(&mut self, chain: &HeaderChain) {
-        self.of_chain(chain);
-        let tip = chain.tip();
-        self.next = self.next.max(tip.height.saturating_add(1));
-        self.remember(tip.height, tip.hash);
+        self.begin_at(chain, chain.tip().height.saturating_add(1));
+    }
+
+    /// The same, where blocks from this height on matter.
+    pub fn begin_at(&mut self, chain: &HeaderChain, height: u32) {
+        self.follow(chain);
+        self.next = self.next.max(height);
+        if let Some(below) = height.checked_sub(1)
+            && let Some(hash) = chain.hash(below)
+        {
+            self.remember(below, hash);
+        }
     }
 
     /// The chain of the configuration may be another one than before.
@@ -74,26 +83,17 @@ impl Reading {
         }
     }
 
-    /// A payment was found in a block that is no longer on the chain: it may stand in any block
-    /// since the two chains parted.
+    /// A payment may stand in any block since the one below this height, which others may have
+    /// taken the place of.
     pub fn look_again_from(&mut self, height: u32) {
         let below = self.recent.range(..height).next_back();
         let back_to = below.map_or(height.saturating_sub(BELOW), |(kept, _)| *kept + 1);
         self.next = self.next.min(back_to.min(height));
     }
 
-    /// The next block to read. Blocks from long before `since_ms` are passed over where times are
-    /// those of real miners.
-    pub fn next(&mut self, chain: &HeaderChain, since_ms: u64) -> Option<(u32, BlockHash)> {
-        let has_real_times = chain.network() != spv::Network::Regtest;
-        loop {
-            let header = chain.header(self.next)?;
-            let is_older = u64::from(header.time) + AHEAD_S < since_ms / 1_000;
-            if !(has_real_times && is_older) {
-                return Some((self.next, header.block_hash()));
-            }
-            self.next += 1;
-        }
+    /// The next block to read. None is passed over, whatever its time and that of this machine.
+    pub fn next(&self, chain: &HeaderChain) -> Option<(u32, BlockHash)> {
+        Some((self.next, chain.hash(self.next)?))
     }
 
     /// A block was read.
@@ -122,13 +122,32 @@ impl Reading {
     }
 
     /// Whether today's budget is used up.
-    pub fn is_spent(&mut self, budget_bytes: u64, now_ms: u64) -> bool {
-        self.turn_day(now_ms);
-        self.day_bytes >= budget_bytes
+    pub fn is_spent(&self, budget_bytes: u64, now_ms: u64) -> bool {
+        self.day == now_ms / DAY_MS && self.day_bytes >= budget_bytes
     }
 
     /// Milliseconds until the budget begins anew.
     pub fn rest_of_day_ms(now_ms: u64) -> u64 {
         DAY_MS - now_ms % DAY_MS
     }
+}
+
+/// From which block on a payment may stand that was offered while there were no headers to say so;
+/// none while the chain hasn't come so far.
+pub(super) fn first_block(chain: &HeaderChain, offered_ms: u64) -> Option<u32> {
+    if chain.network() == spv::Network::Regtest {
+        // Its times are anybody's.
+        return Some(0);
+    }
+    let is_newer = |time_s: u32| u64::from(time_s) + CLOCKS_S >= offered_ms / 1_000;
+    let mut height = chain.tip().height;
+    if !is_newer(chain.header(height)?.time) {
+        return None;
+    }
+    while let Some(below) = height.checked_sub(1)
+        && is_newer(chain.header(below)?.time)
+    {
+        height = below;
+    }
+    Some(height)
 }

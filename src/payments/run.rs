@@ -8,7 +8,7 @@ use spv::{
     Network,
     source::{Nakamoto, Spv, SpvError, SpvOptions},
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast::error::RecvError, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{feed, holders, vote_facts, watch};
@@ -27,15 +27,18 @@ pub async fn run(core: Arc<Core>, cancel: CancellationToken) {
 async fn work(core: &Arc<Core>) {
     let exchange = core.gossip.subscribe();
     open(core).await;
+    let (is_read, rows_read) = oneshot::channel();
     let rows = async {
         if let Some(cursor) = feed::read_all(core).await {
+            // Nobody waits for it where there is no chain.
+            let _ = is_read.send(());
             feed::follow(core, cursor).await;
         }
     };
     tokio::join!(
         rows,
         follow_chain(core),
-        watch::run(core),
+        watch::run(core, rows_read),
         holders::follow(core, exchange)
     );
 }

@@ -59,6 +59,7 @@ fn found(proof: &PaymentProof, height: u32) -> Result<(EntryId, Found), ProveErr
         height,
         row: None,
         proof: Some(proof.encode()),
+        is_unprovable: false,
     };
     Ok((proof.vote, found))
 }

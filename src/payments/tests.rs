@@ -4,6 +4,7 @@
 mod awaiting;
 mod forged;
 mod judging;
+mod offering;
 mod ranks;
 
 use bitcoin::{

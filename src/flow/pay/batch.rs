@@ -16,7 +16,7 @@ use crate::{
     core::Core,
     payments::{
         self,
-        awaited::{BATCHES, Planned, PlannedPayee},
+        awaited::{Planned, PlannedPayee},
         batch::{Coin, Funding, Gathered, Payee, Unpaid, gather, read_address, template},
     },
 };
@@ -88,16 +88,15 @@ fn funding(network: Network, request: &BatchRequest) -> Result<Funding, NodeErro
     })
 }
 
-/// Own votes that nothing is known to have been paid for, the oldest first; and those that aren't to
-/// be paid.
+/// Own votes with what is still to be paid for them, the oldest first; and those that aren't to be
+/// paid.
 async fn unpaid(
     core: &Arc<Core>,
     network: Network,
 ) -> Result<(Vec<Unpaid>, Vec<data::LeftOut>), NodeError> {
     let mut offers: Vec<_> = core.payments.awaited.with(|state| {
-        let unpaid = state.offers.iter().filter(|(_, offer)| {
-            offer.network == network && offer.found.is_empty() && offer.seen.is_none()
-        });
+        let unpaid = state.offers.iter();
+        let unpaid = unpaid.filter(|(_, one)| one.network == network && one.due_sats(0) > 0);
         unpaid.map(|(vote, offer)| (*vote, offer.clone())).collect()
     });
     offers.sort_by_key(|(vote, offer)| (offer.offered_ms, *vote));
@@ -113,15 +112,24 @@ async fn unpaid(
                 ));
                 continue;
             }
+            if let Some(txid) = offer.seen.filter(|_| offer.is_underway()) {
+                let why = format!(
+                    "the transaction {txid} pays it and is in no block yet: should it never come, \
+                     `datt pay status {vote} --anyway` asks for the payment anew"
+                );
+                left_out.push(left(vote, &why));
+                continue;
+            }
             let sum = node.payments.index().sum(&vote, node.payments.settled);
-            if sum.is_some_and(|sum| sum.counted_sats > 0) {
+            let due_sats = offer.due_sats(sum.map_or(0, |sum| sum.counted_sats));
+            if due_sats == 0 {
                 left_out.push(left(vote, "it is paid"));
                 continue;
             }
             let key = payments::current_key(&reader, &offer.recipient, network)?;
             unpaid.push(Unpaid {
                 vote,
-                sats: offer.sats,
+                sats: due_sats,
                 payee: key.map(|(key_row, key)| Payee {
                     key: key.key,
                     key_row,
@@ -159,20 +167,13 @@ async fn remember(core: &Arc<Core>, id: String, planned: Planned) -> Result<(), 
     let node = Arc::clone(core);
     let act = "note the batch";
     tokio::task::spawn_blocking(move || {
-        node.payments.awaited.change(&node.folder, |state| {
-            state.batches.insert(id, planned);
-            while state.batches.len() > BATCHES {
-                let oldest = state.batches.iter().min_by_key(|(_, one)| one.planned_ms);
-                let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
-                    return;
-                };
-                state.batches.remove(&oldest);
-            }
-        })
+        let awaited = &node.payments.awaited;
+        awaited.change(&node.folder, |state| state.plan(id, planned))
     })
     .await
     .map_err(|panic| NodeError::local(act, panic))?
-    .map_err(|error| NodeError::local(act, error))
+    .map_err(|error| NodeError::local(act, error))?
+    .map_err(|refusal| NodeError::Conflict(refusal.to_string()))
 }
 
 fn outputs(network: Network, transaction: &Transaction) -> Vec<data::BatchOutput> {

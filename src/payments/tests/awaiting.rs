@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-fn offer(payee: &str, sats: u64) -> Offer {
+pub(super) fn offer(payee: &str, sats: u64) -> Offer {
     Offer {
         post: id("post"),
         root: id("root"),
@@ -28,6 +28,8 @@ fn offer(payee: &str, sats: u64) -> Offer {
         key_row: key_row(payee),
         sats,
         offered_ms: 1_000,
+        renewed_ms: 0,
+        from_height: None,
         anyway: false,
         holders: Default::default(),
         seen: None,
@@ -35,14 +37,14 @@ fn offer(payee: &str, sats: u64) -> Offer {
     }
 }
 
-fn state(offers: &[(EntryId, Offer)]) -> State {
+pub(super) fn state(offers: &[(EntryId, Offer)]) -> State {
     State {
         offers: offers.iter().cloned().collect(),
         ..State::default()
     }
 }
 
-fn found(state: &State, block: &Block, height: u32) -> Vec<(EntryId, Found)> {
+pub(super) fn found(state: &State, block: &Block, height: u32) -> Vec<(EntryId, Found)> {
     let wanted = state.wanted(Network::Regtest, |_| true);
     let payments = scan(state, &wanted, block, height);
     payments.into_iter().map(Result::unwrap).collect()
@@ -170,7 +172,7 @@ fn blocks_are_read_once_and_again_where_others_take_their_place() {
     let read = |reading: &mut Reading, chain: &HeaderChain| -> Vec<u32> {
         reading.follow(chain);
         let mut heights = Vec::new();
-        while let Some((height, hash)) = reading.next(chain, 0) {
+        while let Some((height, hash)) = reading.next(chain) {
             assert_eq!(chain.hash(height), Some(hash));
             reading.read(height, hash, 1_000, 0);
             heights.push(height);
@@ -204,6 +206,6 @@ fn a_reorganisation_below_the_first_block_read_goes_back_far_enough() {
     world.miner.mine_many(7);
     world.follow();
     reading.follow(&world.chain);
-    let (height, _) = reading.next(&world.chain, 0).unwrap();
+    let (height, _) = reading.next(&world.chain).unwrap();
     assert!(height <= 106, "{height}");
 }
