@@ -133,10 +133,7 @@ pub(super) async fn vote(
 fn describe(paid: &PaidVote) -> String {
     let mut lines = vec![summary(paid)];
     // What was handed in, or stood in a block, may still come: not to be paid twice.
-    let may_be_sent = matches!(
-        paid.state,
-        PaymentState::Seen | PaymentState::Disconnected
-    );
+    let may_be_sent = matches!(paid.state, PaymentState::Seen | PaymentState::Disconnected);
     if paid.due_sats > 0 && !may_be_sent {
         if paid.state != PaymentState::Unpaid {
             let due = count(paid.due_sats, "sat", "sats");

@@ -138,7 +138,8 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             PaymentState::Confirmed | PaymentState::Settled | PaymentState::Disconnected
         );
         let paid_sats = if is_paid { shown.sats } else { 0 };
-        let due_sats = offer.sats.saturating_sub(paid_sats.max(offer.found_sats()));
+        let due_sats = offer.due_sats(paid_sats);
+        shown.due_sats = due_sats;
         if due_sats == 0 {
             return Ok(());
         }

@@ -153,6 +153,14 @@ impl PaymentPage<'_> {
         matches!(
             self.paid.state,
             PaymentState::Unpaid | PaymentState::Seen | PaymentState::Disconnected
+        ) || self.paid.due_sats > 0
+    }
+
+    /// A payment of all that is due may be on its way, or come back with another block.
+    fn may_be_sent(&self) -> bool {
+        matches!(
+            self.paid.state,
+            PaymentState::Seen | PaymentState::Disconnected
         )
     }
 }
@@ -166,7 +174,10 @@ impl PostPaymentsPage<'_> {
 impl PaymentsPage<'_> {
     /// Votes that a batch would pay.
     fn unpaid(&self) -> u64 {
-        let unpaid = |one: &&PaidVote| one.state == PaymentState::Unpaid && !one.superseded;
+        let unpaid = |one: &&PaidVote| {
+            let is_underway = one.state == PaymentState::Seen;
+            one.due_sats > 0 && !is_underway && !one.superseded
+        };
         self.payments.iter().filter(unpaid).count() as u64
     }
 

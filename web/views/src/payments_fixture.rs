@@ -33,6 +33,7 @@ pub fn paid_vote(id: &str, who: &str, state: PaymentState) -> PaidVote {
 pub fn awaited() -> PaidVote {
     let address = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
     PaidVote {
+        due_sats: 2_100,
         address: Some(address.to_owned()),
         uri: Some(format!("bitcoin:{address}?amount=0.00002100")),
         qr: Some("<svg class=\"qr\"></svg>".to_owned()),

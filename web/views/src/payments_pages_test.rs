@@ -75,7 +75,13 @@ fn what_was_sent_is_not_asked_for_again() {
         assert!(page.contains("Raw transaction"), "{state:?}");
     }
     for state in [PaymentState::Confirmed, PaymentState::Settled] {
-        let page = payment(&PaidVote { state, ..awaited() }, true);
+        let mut paid = PaidVote { state, ..awaited() };
+        paid.due_sats = 700;
+        let page = payment(&paid, true);
+        assert!(page.contains("Open in a wallet") && page.contains("still to be paid"));
+        assert!(page.contains("<code class=\"copy\" tabindex=\"0\">700</code>"));
+        paid.due_sats = 0;
+        let page = payment(&paid, true);
         assert!(!page.contains("Open in a wallet") && page.contains("/proof\">Proof</a>"));
     }
 }

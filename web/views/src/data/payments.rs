@@ -147,6 +147,9 @@ pub struct PaidVote {
     pub confirmations: u32,
     /// Confirmations from which this node calls it settled.
     pub settled_at: u32,
+    /// What its payer is still asked for; the payer's own node only.
+    #[serde(default)]
+    pub due_sats: u64,
     /// What of it counts in sums; 0 while nothing is confirmed, and for a superseded vote.
     pub counted_sats: u64,
     /// The voter voted again on the same post: shown, not counted.
