@@ -90,6 +90,8 @@ pub fn restarts(place: &Place) -> Result<String> {
     pair.payer = restarted(setup.start()?, &id, "confirmed", 1)?;
     chain.bury(5)?;
     pair.payer = restarted(pair.payer, &id, "settled", 6)?;
+    // without a proof in its rows it would know of no block that was taken back
+    counts(&pair.payer, &id, SATS)?;
 
     // taken back while it is away, and mined again while it is away
     let (setup, ..) = pair.payer.stop()?;
