@@ -22,9 +22,9 @@ mod scan;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod watch;
 mod written;
-mod totals;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -78,6 +78,8 @@ pub struct Payments {
     pub awaited: Awaited,
     /// Something is awaited that wasn't, or no longer.
     pub look: Notify,
+    /// Rows that are missing in the index may count now.
+    reread: Notify,
     /// Why there is no header chain though one was asked for.
     failure: Mutex<Option<String>>,
     index: Mutex<Index>,
@@ -103,6 +105,7 @@ impl Payments {
             settled: config.settled_confirmations,
             awaited: Awaited::open(folder)?,
             look: Notify::new(),
+            reread: Notify::new(),
             failure: Mutex::default(),
             index: Mutex::default(),
             spv: OnceLock::new(),
@@ -158,12 +161,16 @@ impl Payments {
 
     /// The chain has moved: judges everything anew.
     fn judge(&self) {
-        let changes = self.view(|view| {
+        let (changes, is_lost) = self.view(|view| {
             let mut index = lock(&self.index);
             index.judge_all(view);
-            index.take_changes(self.settled)
+            let is_lost = matches!(view, View::Chain(_)) && index.has_any_lost();
+            (index.take_changes(self.settled), is_lost)
         });
         self.tell(changes);
+        if is_lost {
+            self.reread.notify_one();
+        }
     }
 
     fn tell(&self, changes: Vec<(EntryId, VoteFacts, VoteSum)>) {

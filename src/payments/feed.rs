@@ -1,10 +1,13 @@
 //! Rows into the index: all of them at the start, then by the database's events.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use database::{Cursor, Database, DatabaseError, Event, EventKind, PayloadState, Reader, Verdict};
+use database::{
+    Cursor, Database, DatabaseError, Event, EventKind, PayloadState, Reader, Scope, Verdict,
+};
 use model::{EntryId, IdentityId, Ipld, Row};
 use spv::{Network, proof::PaymentProof};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     facts::{KeyRow, KeyState, VoteFacts},
@@ -18,6 +21,12 @@ const EVENTS: usize = 500;
 const ALL_ROWS: usize = 1_000_000;
 /// Rows read at the start between two looks of others at the index.
 const ROWS: usize = 256;
+/// What warnings about rows that can't be read are filed under.
+const UNREAD: &str = "payment rows";
+/// How long after rows could not be read.
+const RETRY: Duration = Duration::from_secs(5);
+/// After rows were read again that long is the pause, times what it took.
+const RESTS: u32 = 10;
 
 fn link(row: &Row, column: &str) -> Option<EntryId> {
     match row.get(column) {
@@ -106,47 +115,112 @@ pub fn current_key(
     Ok(None)
 }
 
-/// A payment row as the index takes it; none when it is no payment on a chain, or doesn't count.
-fn new_proof(reader: &Reader<'_>, id: EntryId) -> Result<Option<NewProof>, DatabaseError> {
+/// A row, as far as payments are about it.
+enum Read {
+    /// The index takes it.
+    Counts(Box<NewProof>),
+    /// What its vote is isn't known here.
+    Voteless {
+        /// Its thread.
+        root: Option<EntryId>,
+    },
+    /// It is no payment on a chain, or doesn't count.
+    Nothing,
+}
+
+/// A payment row as the index takes it.
+fn read_payment(reader: &Reader<'_>, id: EntryId) -> Result<Read, DatabaseError> {
     let counts =
         |state: &database::EntryState| state.table == "payment" && state.verdict == Verdict::Valid;
     let state = reader.state(&id)?.filter(counts);
-    let (Some(state), Some(row)) = (state, reader.row(&id)?) else {
-        return Ok(None);
+    let Some(state) = state else {
+        return Ok(Read::Nothing);
+    };
+    let Some(row) = reader.row(&id)? else {
+        return Ok(Read::Nothing);
     };
     if row.get("class") != Some(&Ipld::String("chain".to_owned())) {
-        return Ok(None);
+        return Ok(Read::Nothing);
     }
     let (Some(vote), Some(Ipld::Bytes(bytes))) = (link(&row, "vote"), row.get("proof")) else {
-        return Ok(None);
+        return Ok(Read::Nothing);
     };
     let Some(facts) = vote_facts(reader, &vote)? else {
-        return Ok(None);
+        return Ok(Read::Voteless { root: state.root });
     };
     let checked = PaymentProof::decode(bytes).and_then(|proof| proof.check());
     let key = match &checked {
         Ok(checked) => key_state(reader, &checked.key_row)?,
         Err(_) => KeyState::Absent,
     };
-    Ok(Some(NewProof {
+    Ok(Read::Counts(Box::new(NewProof {
         row: id,
         vote,
         facts,
         checked,
         key,
         arrived_ms: state.received_ms,
-    }))
+    })))
 }
 
-/// Reads all payment rows; the cursor is where events go on.
-pub(super) async fn read_all(core: &Arc<Core>) -> Option<Cursor> {
-    let node = Arc::clone(core);
-    let done = core.store("read payments", move |database| read_rows(&node, database));
-    match done.await {
-        Ok(cursor) => Some(cursor),
-        Err(error) => {
-            tracing::error!(%error, "payments are not shown");
-            None
+/// What a page of rows or events changes.
+#[derive(Default)]
+struct Changes {
+    found: Vec<NewProof>,
+    gone: Vec<EntryId>,
+    /// Threads with rows whose votes aren't known.
+    voteless: BTreeSet<EntryId>,
+    facts: Vec<(EntryId, Option<VoteFacts>)>,
+}
+
+impl Changes {
+    fn read_row(&mut self, reader: &Reader<'_>, row: EntryId) -> Result<(), DatabaseError> {
+        match read_payment(reader, row)? {
+            Read::Counts(new) => self.found.push(*new),
+            Read::Nothing => self.gone.push(row),
+            Read::Voteless { root } => {
+                self.gone.push(row);
+                self.voteless.extend(root);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(self, core: &Core) {
+        let is_empty = self.found.is_empty() && self.gone.is_empty();
+        if is_empty && self.facts.is_empty() {
+            return;
+        }
+        core.payments.update(|index| {
+            self.gone.iter().for_each(|row| index.remove(row));
+            for (vote, facts) in self.facts {
+                match facts {
+                    Some(facts) => index.set_facts(vote, facts),
+                    None => index.forget(&vote),
+                }
+            }
+            self.found.into_iter().for_each(|new| index.insert(new));
+            self.voteless.into_iter().for_each(|root| index.lose(root));
+        });
+    }
+}
+
+/// Reads all payment rows, as often as that takes; the cursor is where events go on.
+pub(super) async fn read_all(core: &Arc<Core>) -> Cursor {
+    loop {
+        let node = Arc::clone(core);
+        let done = core.store("read payments", move |database| read_rows(&node, database));
+        match done.await {
+            Ok(cursor) => {
+                core.warn(UNREAD, None);
+                return cursor;
+            }
+            Err(error) => {
+                tracing::error!(%error, "payments are not shown");
+                let text = format!("payments are not shown: their rows can't be read: {error}");
+                core.warn(UNREAD, Some(text));
+                sleep(RETRY).await;
+            }
         }
     }
 }
@@ -154,25 +228,63 @@ pub(super) async fn read_all(core: &Arc<Core>) -> Option<Cursor> {
 fn read_rows(core: &Core, database: &Database) -> Result<Cursor, DatabaseError> {
     let cursor = database.read()?.cursor()?;
     let rows = database.read()?.rows_anywhere("payment", ALL_ROWS)?;
+    if rows.len() == ALL_ROWS {
+        tracing::warn!(rows = ALL_ROWS, "older payment rows are not looked at");
+    }
     let mut gone = core.payments.index().rows();
     for rows in rows.chunks(ROWS) {
         let reader = database.read()?;
-        let mut found = Vec::new();
+        let mut changes = Changes::default();
         for row in rows {
             gone.remove(row);
-            found.extend(new_proof(&reader, *row)?);
+            changes.read_row(&reader, *row)?;
         }
-        core.payments
-            .update(|index| found.into_iter().for_each(|new| index.insert(new)));
+        changes.apply(core);
     }
     core.payments
         .update(|index| gone.iter().for_each(|row| index.remove(row)));
     Ok(cursor)
 }
 
+/// Reads the rows of a thread that are not in the index: they had no room, or lacked their vote.
+fn read_thread(core: &Core, database: &Database, root: EntryId) -> Result<(), DatabaseError> {
+    let items = database.read()?.items(&Scope::Thread(root))?;
+    for items in items.chunks(ROWS) {
+        let reader = database.read()?;
+        let missing: Vec<EntryId> = {
+            let index = core.payments.index();
+            let ids = items.iter().map(|(_, id)| *id);
+            ids.filter(|id| index.proof(id).is_none()).collect()
+        };
+        let mut changes = Changes::default();
+        for id in missing {
+            changes.read_row(&reader, id)?;
+        }
+        changes.gone.clear();
+        changes.apply(core);
+    }
+    Ok(())
+}
+
+/// Reads again what was lost from the index.
+async fn read_lost(core: &Arc<Core>) {
+    let roots = core.payments.index().take_lost();
+    for root in roots {
+        let node = Arc::clone(core);
+        let done = core.store("read payments again", move |database| {
+            read_thread(&node, database, root)
+        });
+        if let Err(error) = done.await {
+            tracing::warn!(%error, thread = %root, "payments could not be read again");
+            core.payments.index().lose(root);
+        }
+    }
+}
+
 /// Follows events until the node stops.
 pub(super) async fn follow(core: &Arc<Core>, mut cursor: Cursor) {
     let mut head = core.events.subscribe();
+    let mut rested = Instant::now();
     loop {
         head.borrow_and_update();
         match look(core, cursor).await {
@@ -180,11 +292,32 @@ pub(super) async fn follow(core: &Arc<Core>, mut cursor: Cursor) {
                 cursor = next;
                 continue;
             }
-            Ok((next, false)) => cursor = next,
-            Err(error) => tracing::warn!(%error, "cannot follow payments"),
+            Ok((next, false)) => {
+                core.warn(UNREAD, None);
+                cursor = next;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot follow payments");
+                let text = format!("what is shown of payments is old: {error}");
+                core.warn(UNREAD, Some(text));
+                sleep(RETRY).await;
+                continue;
+            }
         }
-        if head.changed().await.is_err() {
-            return;
+        let lost = async {
+            sleep_until(rested).await;
+            core.payments.reread.notified().await;
+        };
+        tokio::select! {
+            changed = head.changed() => if changed.is_err() {
+                return;
+            },
+            () = lost => {
+                // Who fills threads with junk keeps the store busy for a part of the time only.
+                let began = Instant::now();
+                read_lost(core).await;
+                rested = Instant::now() + began.elapsed() * RESTS;
+            }
         }
     }
 }
@@ -207,24 +340,22 @@ async fn look(
     .await
 }
 
-/// What a page of events changes.
-#[derive(Default)]
-struct Changes {
-    rows: BTreeSet<EntryId>,
-    votes: BTreeSet<EntryId>,
-}
-
 fn take(core: &Core, reader: &Reader<'_>, events: &[Event]) -> Result<(), DatabaseError> {
     let mut changes = Changes::default();
+    let (mut rows, mut votes) = (BTreeSet::new(), BTreeSet::new());
     for event in events {
         match event.table.as_str() {
             "payment" => {
-                changes.rows.insert(event.entry);
+                rows.insert(event.entry);
             }
-            "payment_key" => changes
-                .rows
-                .extend(core.payments.index().citing(&event.entry)),
-            "vote" => changes.votes.extend(votes_beside(core, reader, event)?),
+            "payment_key" => {
+                let index = core.payments.index();
+                rows.extend(index.citing(&event.entry));
+                if index.has_any_lost() {
+                    core.payments.reread.notify_one();
+                }
+            }
+            "vote" | "post" | "mark" => votes.extend(votes_beside(core, reader, event)?),
             "follow" => core.payments.forget_weights(),
             _ => {}
         }
@@ -232,42 +363,35 @@ fn take(core: &Core, reader: &Reader<'_>, events: &[Event]) -> Result<(), Databa
             core.payments.forget_weights();
         }
     }
-    let mut found = Vec::new();
-    let mut gone = Vec::new();
-    for row in changes.rows {
-        match new_proof(reader, row)? {
-            Some(new) => found.push(new),
-            None => gone.push(row),
-        }
+    for row in rows {
+        changes.read_row(reader, row)?;
     }
-    let mut facts = Vec::new();
-    for vote in changes.votes {
-        facts.extend(vote_facts(reader, &vote)?.map(|facts| (vote, facts)));
+    for vote in votes {
+        changes.facts.push((vote, vote_facts(reader, &vote)?));
     }
-    if found.is_empty() && gone.is_empty() && facts.is_empty() {
-        return Ok(());
-    }
-    core.payments.update(|index| {
-        gone.iter().for_each(|row| index.remove(row));
-        for (vote, facts) in facts {
-            index.set_facts(vote, facts);
-        }
-        found.into_iter().for_each(|new| index.insert(new));
-    });
+    changes.apply(core);
     Ok(())
 }
 
-/// Votes with payments that a vote takes the place of, or gives way to.
+/// Votes with payments that count otherwise by a vote, a post or a mark: of votes all on the same
+/// post, since one takes the place of another. Where it isn't known which post that is, all of the
+/// thread.
 fn votes_beside(
     core: &Core,
     reader: &Reader<'_>,
     event: &Event,
 ) -> Result<Vec<EntryId>, DatabaseError> {
-    let post = reader.row(&event.entry)?.and_then(|row| link(&row, "on"));
+    let post = match event.table.as_str() {
+        "post" => Some(event.entry),
+        _ => reader.row(&event.entry)?.and_then(|row| link(&row, "on")),
+    };
     let index = core.payments.index();
-    let on_post = post
-        .as_ref()
-        .into_iter()
-        .flat_map(|post| index.votes_on(post));
-    Ok(on_post.copied().collect())
+    if event.root.is_some_and(|root| index.has_lost(&root)) {
+        core.payments.reread.notify_one();
+    }
+    Ok(match (post, &event.root) {
+        (Some(post), _) => index.votes_on(&post).copied().collect(),
+        (None, Some(root)) => index.votes_in(root).copied().collect(),
+        (None, None) => Vec::new(),
+    })
 }

@@ -29,11 +29,10 @@ async fn work(core: &Arc<Core>) {
     open(core).await;
     let (is_read, rows_read) = oneshot::channel();
     let rows = async {
-        if let Some(cursor) = feed::read_all(core).await {
-            // Nobody waits for it where there is no chain.
-            let _ = is_read.send(());
-            feed::follow(core, cursor).await;
-        }
+        let cursor = feed::read_all(core).await;
+        // Nobody waits for it where there is no chain.
+        let _ = is_read.send(());
+        feed::follow(core, cursor).await;
     };
     tokio::join!(
         rows,

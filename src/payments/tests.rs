@@ -6,6 +6,7 @@ mod forged;
 mod judging;
 mod offering;
 mod ranks;
+mod totals;
 
 use bitcoin::{
     Amount, Block, ScriptBuf, Transaction, TxOut,

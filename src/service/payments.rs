@@ -177,8 +177,8 @@ async fn on_post(
     viewer: Viewer,
     post: EntryId,
 ) -> Result<Vec<data::PaidVote>, NodeError> {
-    let proved = |core: &Core| core.payments.index().votes_on(&post).copied().collect();
-    let mut votes: BTreeSet<EntryId> = proved(core);
+    let best = core.payments.index().best_on(&post, VOTES);
+    let mut votes: BTreeSet<EntryId> = best.into_iter().collect();
     if viewer.is_owner() {
         votes.extend(core.payments.awaited.with(|state| {
             let offers = state.offers.iter();
