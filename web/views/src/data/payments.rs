@@ -199,15 +199,15 @@ pub struct Paid {
     /// Of these, votes whose proofs prove nothing.
     #[serde(default)]
     pub false_votes: u32,
-}
-
-/// The payment of a vote got further, or back.
     /// Of these, votes whose proofs this node can't check.
     #[serde(default)]
     pub unchecked_votes: u32,
     /// Of these, votes that were paid and don't count, because another took their place.
     #[serde(default)]
     pub uncounted_votes: u32,
+}
+
+/// The payment of a vote got further, or back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PaymentChanged {
     /// Entry CID of the vote.
