@@ -5,16 +5,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use gossip::{Event, Part, Scope};
 use model::{EndpointKey, EntryId};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Instant, sleep_until},
+};
 
-use crate::core::Core;
+use crate::{clock::now_ms, core::Core};
 
 /// Threads and peers of which the second reconciliation is waited for.
 const PENDING: usize = 4_096;
+/// All that came in this time are asked at once.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// First reconciliations, with the votes that were there when they ended.
 #[derive(Debug, Default)]
@@ -73,11 +79,39 @@ impl Holders {
     }
 }
 
+/// When those that came are asked: the first at once, the others together after a pause.
+#[derive(Debug, Default)]
+struct Asking {
+    last: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Asking {
+    fn peer_came(&mut self, now: Instant) {
+        let soonest = self.last.map_or(now, |last| now.max(last + PAUSE));
+        self.due.get_or_insert(soonest);
+    }
+
+    fn asked(&mut self, now: Instant) {
+        (self.last, self.due) = (Some(now), None);
+    }
+}
+
 /// Listens to the exchange until the node stops.
 pub(super) async fn follow(core: &Arc<Core>, mut events: Receiver<Event>) {
     let mut holders = Holders::default();
+    let mut asking = Asking::default();
     loop {
-        match events.recv().await {
+        let due = asking.due;
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
+                asking.asked(Instant::now());
+                ask_again(core).await;
+                continue;
+            }
+        };
+        match event {
             Ok(Event::Synced {
                 peer,
                 scope: Scope::Threads { space, roots },
@@ -96,7 +130,7 @@ pub(super) async fn follow(core: &Arc<Core>, mut events: Receiver<Event>) {
                     }
                 }
             }
-            Ok(Event::PeerUp(_)) => ask_again(core).await,
+            Ok(Event::PeerUp(_)) => asking.peer_came(Instant::now()),
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
@@ -116,7 +150,8 @@ fn unheld(core: &Core, root: &EntryId, peer: &EndpointKey) -> BTreeSet<EntryId> 
 async fn ask_again(core: &Core) {
     let threads: BTreeSet<_> = core.payments.awaited.with(|state| {
         let offers = state.offers.values();
-        let alone = offers.filter(|offer| offer.holders.is_empty());
+        let now_ms = now_ms();
+        let alone = offers.filter(|one| one.holders.is_empty() && one.is_looked_for(now_ms));
         alone.map(|offer| (offer.space, offer.root)).collect()
     });
     for (space, root) in threads {
@@ -143,6 +178,23 @@ async fn note(core: &Arc<Core>, votes: BTreeSet<EntryId>, peer: EndpointKey) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_come_one_after_another_are_asked_together() {
+        let mut asking = Asking::default();
+        let start = Instant::now();
+        asking.peer_came(start);
+        assert_eq!(asking.due, Some(start));
+        asking.asked(start);
+        for number in 1..100 {
+            asking.peer_came(start + PAUSE * number / 100);
+            assert_eq!(asking.due, Some(start + PAUSE));
+        }
+        asking.asked(start + PAUSE);
+        assert_eq!(asking.due, None);
+        asking.peer_came(start + PAUSE * 3);
+        assert_eq!(asking.due, Some(start + PAUSE * 3));
+    }
 
     /// Compared, and nothing was lacking.
     const ALL: Part = Part::Compared { lacked: 0 };

@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use gateway::api::types::{NewPaymentKey, Written};
 use http::Method;
 use model::EntryId;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use spv::{Network, network::NoSuchNetwork};
 use views::data::{ChainStatus, PaymentKey, Received};
 use zeroize::Zeroizing;
@@ -171,14 +172,42 @@ async fn named(client: &Client, args: &KeysArgs) -> Result<Network, CommandError
     })
 }
 
+/// A terminal that doesn't show what is typed, until this is dropped.
+struct Silence<'a> {
+    terminal: &'a io::Stdin,
+    before: Termios,
+}
+
+impl<'a> Silence<'a> {
+    fn begin(terminal: &'a io::Stdin) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        // Else the person's shell stays silent, which `stty sane` puts right.
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
 /// Recovery words from stdin: one line where a person types, else all of it.
 fn words() -> Result<Zeroizing<String>, CommandError> {
     let stdin = io::stdin();
     let mut text = Zeroizing::new(String::new());
     let mut bounded = stdin.lock().take(WORDS_BYTES);
     let read = if io::stdin().is_terminal() {
-        eprintln!("The recovery words of your Bitcoin wallet, on one line:");
-        bounded.read_line(&mut text)
+        eprintln!("The recovery words of your Bitcoin wallet, on one line (they are not shown):");
+        let silence = Silence::begin(&stdin)
+            .map_err(CommandError::io("switch the echo off of", "the terminal"))?;
+        let read = bounded.read_line(&mut text);
+        drop(silence);
+        read
     } else {
         bounded.read_to_string(&mut text)
     };
