@@ -86,7 +86,8 @@ pub struct Payments {
     spv: OnceLock<Spv>,
     changes: broadcast::Sender<Changed>,
     weights: Mutex<Option<Arc<Weights>>>,
-    ranked: Mutex<Option<Ranked>>,
+    /// As strangers see it, and as the node's person does.
+    ranked: Mutex<[Option<Ranked>; 2]>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -212,7 +213,8 @@ impl Payments {
     pub fn ranking(&self, weights: &Arc<Weights>) -> Arc<Ranking> {
         let index = self.index();
         let mut ranked = lock(&self.ranked);
-        if let Some(known) = &*ranked
+        let ranked = &mut ranked[usize::from(weights.me.is_some())];
+        if let Some(known) = ranked
             && known.generation == index.generation()
             && known.weights == *weights
         {

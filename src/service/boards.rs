@@ -97,6 +97,7 @@ pub(super) fn board_link(
 fn page(
     core: &Core,
     reader: &Reader<'_>,
+    viewer: Viewer,
     query: &ThreadsQuery,
 ) -> Result<forum::Page<forum::ThreadSummary>, DatabaseError> {
     let count = limit(query.limit, THREADS);
@@ -105,7 +106,7 @@ fn page(
         data::Sort::Hot => forum::Sort::Hot,
         data::Sort::New => forum::Sort::New,
         data::Sort::Top => forum::Sort::Top,
-        data::Sort::Sats => return payments::page(core, reader, query.space, after, count),
+        data::Sort::Sats => return payments::page(core, reader, viewer, query.space, after, count),
     };
     reader.threads(query.space, sort, after, count)
 }
@@ -125,7 +126,7 @@ pub async fn threads(
         let mut authors = Authors::new(&reader);
         let mut boards: BTreeMap<SpaceId, (data::BoardLink, Option<payments::Price>)> =
             BTreeMap::new();
-        let page = page(&node, &reader, &query)?;
+        let page = page(&node, &reader, viewer, &query)?;
         let mut items = Vec::with_capacity(page.items.len());
         for thread in page.items {
             // An unlisted board's threads are shown on its own page only.

@@ -96,6 +96,7 @@ pub(super) fn post_data(
         paid: None,
         unpaid_price: None,
         own_price: None,
+        claimed_price: None,
     })
 }
 

@@ -71,6 +71,7 @@ pub(super) fn post(id: u8, level: u32) -> data::Post {
         paid: None,
         unpaid_price: None,
         own_price: None,
+        claimed_price: None,
     }
 }
 

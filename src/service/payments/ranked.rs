@@ -1,8 +1,9 @@
 //! What payments say in lists: sums beside posts and threads, prices, and threads by sats.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use database::{DatabaseError, Reader, forum};
+use gateway::node::Viewer;
 use model::{EntryId, IdentityId, SpaceId};
 use views::data;
 
@@ -32,6 +33,43 @@ pub(in crate::service) fn price_of(
     Ok(price.filter(|(_, sats)| *sats > 0))
 }
 
+/// What a post owes its board. Nobody but the owner has a role there, so that nobody else is spared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    /// It is not paid, as far as this node can tell.
+    unpaid: Option<u64>,
+    /// Rows claim that it was, and this node keeps no headers to tell.
+    claimed: Option<u64>,
+}
+
+impl Owed {
+    /// `paid` is what was paid for it, without claims and with them.
+    fn of(price: u64, paid: impl Fn(bool) -> u64, has_chain: bool) -> Self {
+        let is_paid = |claims| paid(claims) >= price;
+        match has_chain {
+            _ if is_paid(false) => Self::default(),
+            // Without headers nothing can be judged: a claim is believed, none at all is not.
+            false if is_paid(true) => Self {
+                claimed: Some(price),
+                ..Self::default()
+            },
+            _ => Self {
+                unpaid: Some(price),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+fn owed(core: &Core, price: Option<Price>, post: &EntryId, author: &IdentityId) -> Owed {
+    let Some((owner, price)) = price.filter(|(owner, _)| owner != author) else {
+        return Owed::default();
+    };
+    let index = core.payments.index();
+    let paid = |claims| index.paid_to(post, &owner, claims);
+    Owed::of(price, paid, core.payments.network.is_some())
+}
+
 /// The price of a post that its author owes, as far as this node can tell.
 pub(in crate::service) fn unpaid_price(
     core: &Core,
@@ -39,11 +77,7 @@ pub(in crate::service) fn unpaid_price(
     post: &EntryId,
     author: &IdentityId,
 ) -> Option<u64> {
-    let (owner, price) = price.filter(|(owner, _)| owner != author)?;
-    // Without headers nothing can be judged: a claim is believed, none at all is not.
-    let claims = core.payments.network.is_none();
-    let paid = core.payments.index().paid_to(post, &owner, claims);
-    (paid < price).then_some(price)
+    owed(core, price, post, author).unpaid
 }
 
 /// Completes posts of one board by what was paid for them, and by its price.
@@ -60,11 +94,12 @@ pub(in crate::service) fn fill_posts(
             continue;
         };
         post.paid = core.payments.index().paid_on(&id);
-        let asked = unpaid_price(core, price, &id, &author);
+        let owed = owed(core, price, &id, &author);
         if author == core.identity {
-            post.own_price = asked;
+            post.own_price = owed.unpaid;
         } else {
-            post.unpaid_price = asked;
+            post.unpaid_price = owed.unpaid;
+            post.claimed_price = owed.claimed;
         }
     }
     Ok(())
@@ -93,15 +128,20 @@ fn weights(core: &Core, reader: &Reader<'_>) -> Result<Weights, DatabaseError> {
     })
 }
 
-/// A page of threads: those with verified sats first, then the others by score.
+/// A page of threads: those with verified sats first, then the others by score. Whom the node's
+/// person follows weighs for that person alone.
 pub(in crate::service) fn page(
     core: &Core,
     reader: &Reader<'_>,
+    viewer: Viewer,
     space: Option<SpaceId>,
     after: Option<&str>,
     limit: usize,
 ) -> Result<forum::Page<forum::ThreadSummary>, DatabaseError> {
-    let weights = core.payments.weights(|| weights(core, reader))?;
+    let weights = match viewer {
+        Viewer::Owner => core.payments.weights(|| weights(core, reader))?,
+        Viewer::Stranger => Arc::default(),
+    };
     let ranking = core.payments.ranking(&weights);
     let place = match after {
         Some(after) => Place::read(after).map_err(|_| DatabaseError::Cursor)?,
@@ -145,4 +185,31 @@ pub(in crate::service) fn page(
 
 fn is_listed(thread: &forum::ThreadSummary, space: Option<SpaceId>) -> bool {
     !thread.hidden && !thread.withheld && space.is_none_or(|space| space == thread.space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_claimed_unfolds_a_post_and_is_said() {
+        let nothing = Owed::default();
+        let unpaid = Owed {
+            unpaid: Some(500),
+            ..nothing
+        };
+        let claimed = Owed {
+            claimed: Some(500),
+            ..nothing
+        };
+        for (proved, claims, has_chain, expected) in [
+            (500, 500, true, nothing),
+            (499, 900, true, unpaid),
+            (0, 500, false, claimed),
+            (0, 499, false, unpaid),
+        ] {
+            let paid = |with_claims| if with_claims { claims } else { proved };
+            assert_eq!(Owed::of(500, paid, has_chain), expected);
+        }
+    }
 }

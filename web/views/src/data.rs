@@ -204,6 +204,9 @@ pub struct Post {
     /// The same of one's own post, which is not folded away here, but on other nodes.
     #[serde(default)]
     pub own_price: Option<u64>,
+    /// The price that rows claim was paid, where this node keeps no headers to tell.
+    #[serde(default)]
+    pub claimed_price: Option<u64>,
 }
 
 /// One line of a board or of the front page.

@@ -109,6 +109,7 @@ pub fn post(id: &str, level: u32, who: &str, body: &str) -> Post {
         paid: None,
         unpaid_price: None,
         own_price: None,
+        claimed_price: None,
     }
 }
 

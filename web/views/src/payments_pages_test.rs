@@ -119,7 +119,7 @@ fn every_state_is_told_in_a_sentence() {
         (PaymentState::Settled, "Settled: 2 confirmations."),
         (PaymentState::Disconnected, "its block was replaced"),
         (PaymentState::False, "the proof proves nothing"),
-        (PaymentState::Unchecked, "keeps no headers of its network"),
+        (PaymentState::Unchecked, "this node can&#39;t check it"),
     ];
     for (state, words) in table {
         let mut paid = paid_vote("x", "Ada", state);
@@ -216,6 +216,9 @@ fn what_is_not_paid_is_folded_except_for_its_author() {
     assert!(page.contains("Not paid yet: 500 sats to post here"));
     assert!(page.contains(&format!("class=\"post hid\" id=\"{id}\"")));
     thread.posts[1].unpaid_price = None;
+    thread.posts[1].claimed_price = Some(500);
+    assert!(thread_page(&thread, false).contains("500 sats were paid to post this here"));
+    thread.posts[1].claimed_price = None;
     thread.posts[1].own_price = Some(500);
     let page = thread_page(&thread, true);
     assert!(!page.contains("Not paid yet") && !page.contains(&format!("hid\" id=\"{id}\"")));
