@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{Chain, SATS, SETTLED, both_reach, offered, paid};
 use crate::http::Events;
 use crate::purse::{
-    ARRIVES, counts, output_of_uri, outputs_of_batch, proofs_of, reaches, shown, vote,
+    ARRIVES, counts, output_of, output_of_uri, outputs_of_batch, proofs_of, reaches, shown, signed,
+    vote,
 };
 use crate::scene::{Scene, text};
 
@@ -156,5 +157,50 @@ fn the_address_is_shown_once_another_node_holds_the_vote() -> Result<()> {
         "{}",
         told.text()
     );
+    Ok(())
+}
+
+#[test]
+fn what_is_missing_of_a_payment_is_asked_for_and_paid_in_a_batch() -> Result<()> {
+    const FIRST: u64 = SATS - 200;
+    let scene = Scene::new()?;
+    let chain = Chain::new()?;
+    let pair = chain.pair(&scene)?;
+    let asked = vote(&pair.payer, &pair.thread, SATS)?;
+    let id = text(&asked, "vote")?;
+    ensure!(asked["due_sats"] == SATS, "{asked}");
+    let mut output = output_of(&asked)?;
+    output.value = bitcoin::Amount::from_sat(FIRST);
+    let [funding, paying] = signed(&chain.miner, vec![output])?;
+    chain.mine(&funding);
+    chain.mine(&paying);
+    both_reach(&pair, &id, "confirmed", 1)?;
+    let partly = pair.payer.json(&["pay", "status", &id])?;
+    ensure!(partly["due_sats"] == SATS - FIRST, "{partly}");
+    ensure!(
+        partly["uri"].is_null(),
+        "too little for an output: {partly}"
+    );
+    let public = pair.author.json(&["pay", "status", &id])?;
+    ensure!(public["due_sats"] == 0, "{public}");
+    // with another vote for the same person it is enough
+    let post = pair.reply(&pair.author, "Another")?;
+    let other = text(&vote(&pair.payer, &post, SATS)?, "vote")?;
+    let batch = pair.payer.json(&["pay", "batch"])?;
+    ensure!(batch["total_sats"] == SATS - FIRST + SATS, "{batch}");
+    let [funding, paying] = signed(&chain.miner, outputs_of_batch(&batch)?)?;
+    chain.mine(&funding);
+    let digits = serialize_hex(&paying);
+    pair.payer.json(&["pay", "status", "--tx", &digits])?;
+    // what was handed in is paid by no other batch
+    let said = pair.payer.run(&["--json", "pay", "batch"])?;
+    ensure!(said.code != 0, "{said:?}");
+    chain.mine(&paying);
+    for node in [&pair.payer, &pair.author] {
+        counts(node, &id, SATS)?;
+        counts(node, &other, SATS)?;
+    }
+    let all = pair.payer.json(&["pay", "status", &id])?;
+    ensure!(all["due_sats"] == 0, "{all}");
     Ok(())
 }
