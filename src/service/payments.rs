@@ -4,7 +4,11 @@ mod chain;
 mod ranked;
 mod shown;
 
-use std::{collections::BTreeSet, future::ready, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::ready,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -25,7 +29,12 @@ use super::{
 use crate::{
     core::Core,
     flow::pay,
-    payments::{self, Changed, facts::KeyRow, proof::Standing, published::RECEIVED},
+    payments::{
+        self, Changed,
+        facts::KeyRow,
+        proof::{Place, Standing, Worth},
+        published::RECEIVED,
+    },
 };
 use shown::Shown;
 
@@ -288,27 +297,32 @@ fn received(core: &Core) -> Vec<data::Received> {
     let me = core.identity;
     let settled = core.payments.settled;
     let index = core.payments.index();
-    let mut found = std::collections::BTreeMap::new();
+    let mut found = BTreeMap::<_, (Worth, _, _, _, _)>::new();
     for (vote, facts) in index.votes() {
         for (_, proof) in index.proofs_of(vote) {
             let Standing::Sound(sound) = &proof.standing else {
                 continue;
             };
-            if !sound.payee.is_ok_and(|(_, payee)| payee == me) {
+            // What cites a block that nobody knows is anybody's invention.
+            let is_mine = sound.payee.is_ok_and(|(_, payee)| payee == me);
+            if !is_mine || sound.place == Place::Unknown {
                 continue;
             }
             let key = (sound.checked.outpoint, *vote);
-            let (state, _) = proof.standing.told(settled);
+            let worth = sound.worth();
             let known = found.get(&key);
-            if known.is_none_or(|(_, known, _, _)| *known < state) {
-                found.insert(key, (facts.time_ms, state, *vote, sound.checked.clone()));
+            if known.is_none_or(|(known, ..)| *known < worth) {
+                let (state, _) = proof.standing.told(settled);
+                let checked = sound.checked.clone();
+                found.insert(key, (worth, facts.time_ms, state, *vote, checked));
             }
         }
     }
+    drop(index);
     let mut found: Vec<_> = found.into_values().collect();
-    found.sort_by_key(|(time_ms, ..)| std::cmp::Reverse(*time_ms));
+    found.sort_by_key(|(_, time_ms, ..)| std::cmp::Reverse(*time_ms));
     let found = found.into_iter().take(RECEIVED);
-    let found = found.map(|(_, state, vote, checked)| {
+    let found = found.map(|(_, _, state, vote, checked)| {
         let tweak = spv::proof::tweak(checked.network, &checked.key, &vote).ok();
         let tweak = tweak.filter(|_| !checked.is_batch);
         data::Received {
