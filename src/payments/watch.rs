@@ -46,9 +46,9 @@ pub(super) async fn run(core: &Arc<Core>, rows_read: oneshot::Receiver<()>) {
     let mut announced: Option<Instant> = None;
     loop {
         if announced.is_none_or(|at| at.elapsed() >= ANNOUNCED) {
-            announced = Some(Instant::now());
-            announce(core, spv).await;
+            announced = announce(core, spv).await.then(Instant::now);
         }
+        let longest = announced.map_or(AGAIN, |_| IDLE);
         let pause = match round(core).await {
             Ok(pause) => pause,
             Err(error) => {
@@ -62,14 +62,15 @@ pub(super) async fn run(core: &Arc<Core>, rows_read: oneshot::Receiver<()>) {
                 Err(RecvError::Closed) => return,
             },
             () = core.payments.look.notified() => {}
-            () = sleep(pause) => {}
+            () = sleep(pause.min(longest)) => {}
         }
     }
 }
 
 /// Hands the network what was handed in, as long as no block has it: the node may have stopped
-/// before anybody took it.
-async fn announce(core: &Core, spv: &Spv) {
+/// before anybody took it. False when the light client took not all of them.
+async fn announce(core: &Core, spv: &Spv) -> bool {
+    let mut is_all = true;
     for text in core.payments.awaited.state().unmined() {
         let transaction: Transaction = match deserialize_hex(text) {
             Ok(transaction) => transaction,
@@ -81,10 +82,14 @@ async fn announce(core: &Core, spv: &Spv) {
         let txid = transaction.compute_txid();
         // On the light client's list at once; who takes it is of no matter here.
         match timeout(Duration::ZERO, spv.submit(transaction)).await {
-            Ok(Err(error)) => tracing::warn!(%txid, %error, "a transaction is not announced"),
+            Ok(Err(error)) => {
+                tracing::debug!(%txid, %error, "a transaction is not announced yet");
+                is_all = false;
+            }
             Ok(Ok(_)) | Err(_) => tracing::debug!(%txid, "a transaction is announced again"),
         }
     }
+    is_all
 }
 
 /// Changes what is awaited by the chain as it is now.
