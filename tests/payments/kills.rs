@@ -1,11 +1,11 @@
 //! `kill -9` in each state: nothing that was awaited or proved is lost.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bitcoin::consensus::encode::serialize_hex;
 
 use super::{Chain, SATS, SETTLED, offered};
-use crate::node::Node;
-use crate::purse::{counts, reaches};
+use crate::node::{Node, eventually};
+use crate::purse::{ARRIVES, counts, proofs_of, reaches};
 use crate::scene::{Scene, verified};
 
 /// Waits for a state, kills the node, starts it, and waits for the state again.
@@ -62,5 +62,58 @@ fn a_batch_outlives_the_node_that_made_it() -> Result<()> {
     chain.mine(&paying);
     pair.payer = killed(setup.start()?, &id, "confirmed", 1)?;
     reaches(&pair.author, &id, "confirmed", 1)?;
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_was_handed_in_is_announced_again_after_a_kill() -> Result<()> {
+    let scene = Scene::new()?;
+    let chain = Chain::new()?;
+    let mut pair = chain.pair(&scene)?;
+    let (id, paying) = offered(&chain, &pair)?;
+    let digits = serialize_hex(&paying);
+    pair.payer.json(&["pay", "status", "--tx", &digits])?;
+    chain.peer.wait_received(1, ARRIVES);
+    let setup = pair.payer.kill()?;
+    chain.peer.forget_received();
+    pair.payer = killed(setup.start()?, &id, "seen", 0)?;
+    let again = chain.peer.wait_received(1, ARRIVES);
+    ensure!(again == [paying], "it is not announced again");
+    // one that never comes is given up, and the payment asked for anew
+    pair.payer.json(&["pay", "status", &id, "--anyway"])?;
+    reaches(&pair.payer, &id, "unpaid", 0)?;
+    Ok(())
+}
+
+#[test]
+fn a_proof_of_others_takes_no_ones_place() -> Result<()> {
+    let scene = Scene::new()?;
+    let chain = Chain::new()?;
+    let mut pair = chain.pair(&scene)?;
+    let (id, paying) = offered(&chain, &pair)?;
+    eventually("the vote counts at the recipient's", ARRIVES, || {
+        let thread = pair.author.json(&["thread", &pair.thread])?;
+        Ok((thread["posts"][0]["score"] == 1).then_some(()))
+    })?;
+    let setup = pair.payer.kill()?;
+    let block = chain.mine(&paying).block_hash().to_string();
+    eventually("the recipient's proof", ARRIVES, || {
+        let said = pair.author.run(&["pay", "prove", &id, "--block", &block])?;
+        Ok((said.code == 0).then_some(()))
+    })?;
+    // who published that could take it back
+    pair.payer = setup.start()?;
+    eventually("the payer's own proof too", ARRIVES, || {
+        let proofs = proofs_of(&pair.author, &id)?;
+        Ok((proofs.len() == 2).then_some(()))
+    })?;
+    counts(&pair.author, &id, SATS)?;
+    // a restart publishes no other
+    pair.payer = killed(pair.payer.kill()?.start()?, &id, "confirmed", 1)?;
+    eventually("both proofs at the payer's", ARRIVES, || {
+        let proofs = proofs_of(&pair.payer, &id)?;
+        ensure!(proofs.len() <= 2, "{} proofs", proofs.len());
+        Ok((proofs.len() == 2).then_some(()))
+    })?;
     Ok(())
 }

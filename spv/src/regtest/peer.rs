@@ -112,6 +112,11 @@ impl MockPeer {
         self.shared.received().clone()
     }
 
+    /// Knows of no transaction any more: what it is given again, it takes again.
+    pub fn forget_received(&self) {
+        self.shared.received().clear();
+    }
+
     /// Waits until it was given so many transactions, or not; returns what it has.
     pub fn wait_received(&self, count: usize, deadline: Duration) -> Vec<Transaction> {
         let received = self.shared.received();
