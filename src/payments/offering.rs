@@ -33,7 +33,7 @@ pub enum Refusal {
         "{BATCHES} batches wait for their blocks: plan another one when some of them are proved"
     )]
     TooManyBatches,
-    /// [`GIVEN_DIGITS`].
+    /// Transactions that wait for a block fill their room.
     #[error(
         "too many transactions wait for a block: have the wallet broadcast this one, the node \
          finds it in its block"
