@@ -42,8 +42,10 @@ pub use feed::{current_key, key_state, vote_facts};
 use index::Index;
 use proof::View;
 use ranking::{Ranking, Weights};
+pub(crate) use reading::is_recent;
 pub use run::{run, tell_offers};
 pub use sums::VoteSum;
+pub(crate) use watch::own_row;
 
 /// Changes that a slow reader may lag behind before it has to read anew.
 const CHANGES: usize = 1_024;

@@ -28,6 +28,7 @@ use crate::{
         self, Payments,
         awaited::Offer,
         facts::{KeyRow, KeyState},
+        is_recent, own_row,
         proof::{Standing, View},
     },
     pins::{Promise, Target},
@@ -199,9 +200,10 @@ async fn record(core: &Arc<Core>, vote: EntryId, offer: Offer) -> Result<(), Nod
         let payments = &node.payments;
         payments.awaited.change(&node.folder, |state| {
             payments.view(|view| {
+                // Headers that are far behind don't say from which block on it may be paid.
                 let chain = match view {
-                    View::Chain(chain) => Some(*chain),
-                    View::None | View::Young(_) => None,
+                    View::Chain(chain) if is_recent(chain, now_ms()) => Some(*chain),
+                    View::Chain(_) | View::None | View::Young(_) => None,
                 };
                 state.take(vote, offer, chain, now_ms())
             })
@@ -415,8 +417,8 @@ pub async fn publish_proof(core: &Arc<Core>, bytes: &[u8]) -> Result<Written, No
     if !matches!(state, PaymentState::Confirmed | PaymentState::Settled) {
         return Err(refuse(&why.unwrap_or_default()));
     }
-    let known = core.payments.index().proved_by(&vote, &outpoint).copied();
-    let row = match known {
+    // Others may take back what they published.
+    let row = match own_row(core, vote, outpoint).await? {
         Some(row) => row,
         None => {
             let row = rows::payment(vote, bytes);

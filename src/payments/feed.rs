@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     facts::{KeyRow, KeyState, VoteFacts},
-    index::NewProof,
+    index::{NewProof, PROOFS},
 };
 use crate::core::Core;
 
@@ -188,7 +188,7 @@ impl Changes {
 
     fn apply(self, core: &Core) {
         let is_empty = self.found.is_empty() && self.gone.is_empty();
-        if is_empty && self.facts.is_empty() {
+        if is_empty && self.facts.is_empty() && self.voteless.is_empty() {
             return;
         }
         core.payments.update(|index| {
@@ -227,9 +227,11 @@ pub(super) async fn read_all(core: &Arc<Core>) -> Cursor {
 
 fn read_rows(core: &Core, database: &Database) -> Result<Cursor, DatabaseError> {
     let cursor = database.read()?.cursor()?;
-    let rows = database.read()?.rows_anywhere("payment", ALL_ROWS)?;
-    if rows.len() == ALL_ROWS {
-        tracing::warn!(rows = ALL_ROWS, "older payment rows are not looked at");
+    // Without headers all are claims, of which no more are kept.
+    let most = core.payments.network.map_or(PROOFS, |_| ALL_ROWS);
+    let rows = database.read()?.rows_anywhere("payment", most)?;
+    if rows.len() == most {
+        tracing::warn!(rows = most, "older payment rows are not looked at");
     }
     let mut gone = core.payments.index().rows();
     for rows in rows.chunks(ROWS) {

@@ -67,8 +67,9 @@ impl Holders {
             self.first.remove(&(root, peer));
             return Next::Holds(held);
         }
-        if self.first.len() >= PENDING {
-            self.first.pop_first();
+        if self.first.len() >= PENDING && known.is_none() {
+            // Who was forgotten would be asked as if for the first time, without end.
+            return Next::Nothing;
         }
         let is_first = self.first.insert((root, peer), votes).is_none();
         match held.is_empty() {

@@ -6,7 +6,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use bitcoin::OutPoint;
 use model::{EntryId, IdentityId};
 use spv::proof::{Checked, Headers, ProofError};
 use views::data::Paid;
@@ -409,16 +408,6 @@ impl Index {
     /// A proof by its row.
     pub fn proof(&self, row: &EntryId) -> Option<&Proof> {
         self.proofs.get(row)
-    }
-
-    /// A row that proves a payment: for this vote, by this output, on the chain as it is.
-    pub fn proved_by(&self, vote: &EntryId, outpoint: &OutPoint) -> Option<&EntryId> {
-        let mut proofs = self.proofs_of(vote);
-        let found = proofs.find(|(_, proof)| {
-            proof.standing.worth() == Worth::Confirmed
-                && proof.standing.outpoint().as_ref() == Some(outpoint)
-        });
-        found.map(|(row, _)| row)
     }
 
     /// Changes whenever a sum may have.

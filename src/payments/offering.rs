@@ -43,7 +43,8 @@ pub enum Refusal {
 
 impl State {
     fn is_idle(&self, network: Network, now_ms: u64) -> bool {
-        let mut offers = self.offers.values();
+        // One without a height has begun nothing.
+        let mut offers = self.offers.values().filter(|one| one.from_height.is_some());
         !offers.any(|one| one.network == network && one.is_looked_for(now_ms))
     }
 

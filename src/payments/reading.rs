@@ -49,6 +49,11 @@ impl Reading {
         if let Some(below) = height.checked_sub(1)
             && let Some(hash) = chain.hash(below)
         {
+            let last = self.recent.last_key_value();
+            if last.is_some_and(|(last, _)| last.saturating_add(1) < below) {
+                // Nobody wants what lies between: a step back doesn't lead there.
+                self.recent.clear();
+            }
             self.remember(below, hash);
         }
     }
@@ -81,6 +86,12 @@ impl Reading {
             let back_to = kept.map_or(gone.saturating_sub(BELOW), |(height, _)| *height + 1);
             self.next = self.next.min(back_to);
         }
+    }
+
+    /// Whether the chain still has what was read last.
+    pub fn stands_on(&self, chain: &HeaderChain) -> bool {
+        let last = self.recent.last_key_value();
+        last.is_none_or(|(height, hash)| chain.hash(*height) == Some(hash.0))
     }
 
     /// A payment may stand in any block since the one below this height, which others may have
@@ -130,6 +141,13 @@ impl Reading {
     pub fn rest_of_day_ms(now_ms: u64) -> u64 {
         DAY_MS - now_ms % DAY_MS
     }
+}
+
+/// Whether the headers have come about as far as this machine's clock. Regtest's times say nothing.
+pub fn is_recent(chain: &HeaderChain, now_ms: u64) -> bool {
+    let tip = chain.tip();
+    chain.network() == spv::Network::Regtest
+        || u64::from(tip.time_s).saturating_add(CLOCKS_S) >= now_ms / 1_000
 }
 
 /// From which block on a payment may stand that was offered while there were no headers to say so;

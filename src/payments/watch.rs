@@ -177,6 +177,10 @@ fn next(core: &Core) -> Option<Step> {
     if !state.offers.values().any(is_read_for) {
         return Some(Step::Nothing(IDLE));
     }
+    if !state.reading.stands_on(&chain) {
+        // Blocks that were read are gone: the next round steps back first.
+        return Some(Step::Nothing(Duration::ZERO));
+    }
     let Some((height, hash)) = state.reading.next(&chain) else {
         return Some(Step::Nothing(IDLE));
     };
@@ -364,7 +368,7 @@ async fn publish_one(core: &Arc<Core>, due: Due) -> Result<Option<Proved>, NodeE
 }
 
 /// The row of the node's person that proves a payment. Those of others may be taken back by them.
-async fn own_row(
+pub(crate) async fn own_row(
     core: &Arc<Core>,
     vote: EntryId,
     outpoint: OutPoint,

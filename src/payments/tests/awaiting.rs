@@ -198,6 +198,45 @@ fn blocks_are_read_once_and_again_where_others_take_their_place() {
 }
 
 #[test]
+fn a_reorganisation_between_two_blocks_that_are_read_is_noticed() {
+    let mut world = World::new();
+    let mut reading = Reading::default();
+    reading.begin(&world.chain);
+    world.miner.mine_many(3);
+    world.follow();
+    let (height, hash) = reading.next(&world.chain).unwrap();
+    reading.read(height, hash, 1_000, 0);
+    assert!(reading.stands_on(&world.chain));
+    world.miner.fork_at(height - 1);
+    world.miner.mine_many(5);
+    world.follow();
+    assert!(
+        !reading.stands_on(&world.chain),
+        "the next would follow a block that is gone"
+    );
+    reading.follow(&world.chain);
+    assert_eq!(reading.next(&world.chain).unwrap().0, height);
+    assert!(reading.stands_on(&world.chain));
+}
+
+#[test]
+fn what_nobody_wanted_is_not_read_after_a_reorganisation() {
+    let mut world = World::new();
+    let mut reading = Reading::default();
+    reading.begin(&world.chain);
+    world.miner.mine_many(40);
+    world.follow();
+    reading.begin(&world.chain);
+    let tip = world.chain.tip().height;
+    world.miner.fork_at(tip - 1);
+    world.miner.mine_many(3);
+    world.follow();
+    reading.follow(&world.chain);
+    let (height, _) = reading.next(&world.chain).unwrap();
+    assert!(height <= tip && height >= tip - 21, "{height}");
+}
+
+#[test]
 fn a_reorganisation_below_the_first_block_read_goes_back_far_enough() {
     let mut world = World::new();
     let mut reading = Reading::default();
