@@ -177,9 +177,9 @@ impl Offer {
         self.sats.saturating_sub(self.found_sats().max(proved_sats))
     }
 
-    /// A transaction was handed in that no block is known to have.
+    /// A transaction was handed in that no block is known to have, nor another one in its place.
     pub fn is_underway(&self) -> bool {
-        self.seen.is_some_and(|txid| !self.is_mined(&txid))
+        self.due_sats(0) > 0 && self.seen.is_some_and(|txid| !self.is_mined(&txid))
     }
 
     /// A block with this transaction is known.
@@ -190,8 +190,7 @@ impl Offer {
     /// Whether blocks are read for it.
     pub fn is_looked_for(&self, now_ms: u64) -> bool {
         let until_ms = self.offered_ms.max(self.renewed_ms);
-        (self.due_sats(0) > 0 || self.is_underway())
-            && now_ms < until_ms.saturating_add(LOOKED_FOR_MS)
+        self.due_sats(0) > 0 && now_ms < until_ms.saturating_add(LOOKED_FOR_MS)
     }
 
     /// Whether it matters if this node holds the vote.

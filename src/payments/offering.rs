@@ -1,6 +1,6 @@
 //! Offers are taken up, their transactions handed in and forgotten, and room is made: pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Transaction, consensus::encode::serialize_hex};
 use model::EntryId;
@@ -10,6 +10,8 @@ use thiserror::Error;
 use super::{
     awaited::{BATCHES, OFFERS, Offer, Planned, State, Wanted},
     batch::{Misfit, fits},
+    index::Index,
+    proof::{Standing, Worth},
     reading::first_block,
 };
 
@@ -41,6 +43,22 @@ pub enum Refusal {
     TooManyTransactions,
 }
 
+/// What rows prove that a recipient was paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proved {
+    /// In blocks that stand.
+    pub confirmed_sats: u64,
+    /// In blocks that were replaced: it is likely to stand in others soon.
+    pub replaced_sats: u64,
+}
+
+impl Proved {
+    /// What isn't to be paid again.
+    pub fn sats(&self) -> u64 {
+        self.confirmed_sats.saturating_add(self.replaced_sats)
+    }
+}
+
 impl State {
     fn is_idle(&self, network: Network, now_ms: u64) -> bool {
         // One without a height has begun nothing.
@@ -67,8 +85,9 @@ impl State {
         let mut again = None;
         match self.offers.get_mut(&vote) {
             Some(known) if known.key == offer.key && known.network == offer.network => {
-                if known.due_sats(0) == 0 && !known.is_underway() {
+                if known.due_sats(0) == 0 {
                     // What was paid already was another payment.
+                    known.unsee();
                     known.from_height = offer.from_height;
                     known.offered_ms = offer.offered_ms;
                 } else if !known.is_looked_for(now_ms) {
@@ -155,10 +174,12 @@ impl State {
         let offers = &self.offers;
         self.given.retain(|txid, _| {
             offers.values().any(|offer| {
-                let mut found = offer.found.iter();
+                let deep = || offer.found.iter().filter(|one| is_deep(one.height));
+                let deep_sats = deep().fold(0, |sum: u64, one| sum.saturating_add(one.sats));
                 offer.seen.is_some_and(|seen| {
                     seen.to_string() == *txid
-                        && !found.any(|one| one.outpoint.txid == seen && is_deep(one.height))
+                        && deep_sats < offer.sats
+                        && !deep().any(|one| one.outpoint.txid == seen)
                 })
             })
         });
@@ -232,8 +253,36 @@ impl State {
 impl Offer {
     /// The transaction that was handed in never comes: the payment is asked for anew.
     pub fn unsee(&mut self) {
-        if self.is_underway() {
-            self.seen = None;
+        self.seen = self.seen.filter(|txid| self.is_mined(txid));
+    }
+
+    /// What rows prove of the payment that was meant: others may be paid for the vote too.
+    pub fn proved(&self, vote: &EntryId, index: &Index) -> Proved {
+        let mut payments = BTreeMap::new();
+        for (_, proof) in index.proofs_of(vote) {
+            let Standing::Sound(sound) = &proof.standing else {
+                continue;
+            };
+            let payee = sound.payee.map(|(_, identity)| identity);
+            let worth = sound.worth();
+            if payee != Ok(self.recipient)
+                || sound.checked.network != self.network
+                || worth < Worth::Disconnected
+            {
+                continue;
+            }
+            let known = (worth, sound.checked.sats);
+            let best = payments.entry(sound.checked.outpoint).or_insert(known);
+            *best = known.max(*best);
         }
+        let mut proved = Proved::default();
+        for (worth, sats) in payments.into_values() {
+            let sum = match worth {
+                Worth::Confirmed => &mut proved.confirmed_sats,
+                _ => &mut proved.replaced_sats,
+            };
+            *sum = sum.saturating_add(sats);
+        }
+        proved
     }
 }

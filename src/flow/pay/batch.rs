@@ -16,8 +16,9 @@ use crate::{
     core::Core,
     payments::{
         self,
-        awaited::{Planned, PlannedPayee},
+        awaited::{Offer, Planned, PlannedPayee},
         batch::{Coin, Funding, Gathered, Payee, Unpaid, gather, read_address, template},
+        offering::Proved,
     },
 };
 
@@ -120,10 +121,10 @@ async fn unpaid(
                 left_out.push(left(vote, &why));
                 continue;
             }
-            let sum = node.payments.index().sum(&vote, node.payments.settled);
-            let due_sats = offer.due_sats(sum.map_or(0, |sum| sum.counted_sats));
+            let proved = offer.proved(&vote, &node.payments.index());
+            let due_sats = offer.due_sats(proved.sats());
             if due_sats == 0 {
-                left_out.push(left(vote, "it is paid"));
+                left_out.push(left(vote, paid(&offer, &proved)));
                 continue;
             }
             let key = payments::current_key(&reader, &offer.recipient, network)?;
@@ -140,6 +141,17 @@ async fn unpaid(
         Ok::<_, DatabaseError>((unpaid, left_out))
     })
     .await
+}
+
+/// Why nothing is due.
+fn paid(offer: &Offer, proved: &Proved) -> &'static str {
+    match offer.due_sats(proved.confirmed_sats) {
+        0 => "it is paid",
+        _ => {
+            "it is paid, and others took the place of the block: the transaction is likely to \
+             stand in another one soon"
+        }
+    }
 }
 
 fn left(vote: EntryId, why: &str) -> data::LeftOut {

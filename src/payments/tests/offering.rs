@@ -224,6 +224,67 @@ fn a_transaction_is_kept_until_it_is_deep_and_given_up_when_it_never_comes() {
 }
 
 #[test]
+fn a_transaction_that_another_one_took_the_place_of_is_waited_for_no_longer() {
+    let mut world = World::new();
+    let vote = id("vote");
+    let mut state = state(&[(vote, offer("author", 5_000))]);
+    let first = world.pay(&vote, "author", 5_000);
+    state.see(&[vote].into(), &first, 1_000).unwrap();
+    let second = world.pay(&vote, "author", 5_000);
+    assert_ne!(first.compute_txid(), second.compute_txid());
+    let block = world.miner.mine(vec![second]);
+    world.follow();
+    let (_, one) = found(&state, &block, 111).remove(0);
+    state.offers.get_mut(&vote).unwrap().note(one);
+    let paid = &state.offers[&vote];
+    assert!(!paid.is_underway() && !paid.is_looked_for(2_000));
+    assert_eq!(state.unmined().count(), 0);
+    state.drop_given(|height| height < 111);
+    assert_eq!(state.given.len(), 1, "a reorganisation may bring it back");
+    state.drop_given(|height| height <= 111);
+    assert!(state.given.is_empty());
+    // Another payment is asked for: the first one doesn't stand for it.
+    let more = offer("author", 700);
+    state.take(vote, more, Some(&world.chain), 2_000).unwrap();
+    let asked = &state.offers[&vote];
+    assert_eq!((asked.seen, asked.due_sats(0)), (None, 700));
+}
+
+#[test]
+fn only_what_the_recipient_is_paid_pays_an_offer() {
+    let mut world = World::new();
+    let vote = id("vote");
+    let offer = offer("author", 5_000);
+    let other = world.paid(vote, "owner", 5_000);
+    world.row("other", &other, facts("voter"), key_state("owner"));
+    assert_eq!(world.sum(&vote).counted_sats, 5_000);
+    let proved = offer.proved(&vote, &world.index);
+    assert_eq!(offer.due_sats(proved.sats()), 5_000);
+    let own = world.paid(vote, "author", 700);
+    for row in ["a", "b"] {
+        world.row(row, &own, facts("voter"), key_state("author"));
+    }
+    let proved = offer.proved(&vote, &world.index);
+    assert_eq!((proved.confirmed_sats, proved.replaced_sats), (700, 0));
+}
+
+#[test]
+fn a_payment_whose_block_was_replaced_is_not_asked_for_again() {
+    let mut world = World::new();
+    let vote = id("vote");
+    let offer = offer("author", 5_000);
+    let proof = world.paid(vote, "author", 5_000);
+    world.row("row", &proof, facts("voter"), key_state("author"));
+    world.miner.fork_at(110);
+    world.miner.mine_many(3);
+    world.follow();
+    assert_eq!(world.sum(&vote).counted_sats, 0);
+    let proved = offer.proved(&vote, &world.index);
+    assert_eq!((proved.confirmed_sats, proved.replaced_sats), (0, 5_000));
+    assert_eq!(offer.due_sats(proved.sats()), 0);
+}
+
+#[test]
 fn a_transaction_that_differs_from_its_batch_is_refused() {
     let world = World::new();
     let vote = id("vote");

@@ -44,14 +44,15 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
     /// A vote with a payment; none when nothing is known of one, or the viewer may not know.
     pub fn vote(&mut self, vote: &EntryId) -> Result<Option<data::PaidVote>, DatabaseError> {
         let payments = &self.core.payments;
-        let (known, sum) = {
-            let index = payments.index();
-            let sum = index.sum(vote, payments.settled);
-            (index.facts(vote).cloned(), sum)
-        };
-        let sum = sum.filter(|sum| sum.state != PaymentState::Unpaid);
         let offer = payments.awaited.offer(vote);
         let offer = offer.filter(|_| self.viewer.is_owner());
+        let (known, sum, offer) = {
+            let index = payments.index();
+            let sum = index.sum(vote, payments.settled);
+            let offer = offer.map(|offer| (offer.proved(vote, &index), offer));
+            (index.facts(vote).cloned(), sum, offer)
+        };
+        let sum = sum.filter(|sum| sum.state != PaymentState::Unpaid);
         if sum.is_none() && offer.is_none() {
             return Ok(None);
         }
@@ -66,8 +67,9 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
             return Ok(None);
         }
         let mut shown = self.proved(vote, &facts, sum.unwrap_or_default())?;
-        if let Some(offer) = offer {
-            self.offered(vote, &facts, &offer, &mut shown)?;
+        if let Some((proved, offer)) = offer {
+            let proved_sats = proved.sats();
+            self.offered(vote, &facts, (&offer, proved_sats), &mut shown)?;
         }
         Ok(Some(shown))
     }
@@ -115,30 +117,20 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
         })
     }
 
-    /// What the payer's own node knows besides.
+    /// What the payer's own node knows besides: the offer, and what rows prove of it.
     fn offered(
         &mut self,
         vote: &EntryId,
         facts: &VoteFacts,
-        offer: &Offer,
+        (offer, proved_sats): (&Offer, u64),
         shown: &mut data::PaidVote,
     ) -> Result<(), DatabaseError> {
         shown.held_by = u32::try_from(offer.holders.len()).unwrap_or(u32::MAX);
-        let is_unproved = matches!(
-            shown.state,
-            PaymentState::Unpaid | PaymentState::False | PaymentState::Unchecked
-        );
-        if is_unproved {
+        if proved_sats == 0 {
             self.unproved(facts, offer, shown)?;
         }
         let current = payments::current_key(self.reader, &offer.recipient, offer.network)?;
-        // What stood in a block that was replaced is likely to stand in another one soon.
-        let is_paid = matches!(
-            shown.state,
-            PaymentState::Confirmed | PaymentState::Settled | PaymentState::Disconnected
-        );
-        let paid_sats = if is_paid { shown.sats } else { 0 };
-        let due_sats = offer.due_sats(paid_sats);
+        let due_sats = offer.due_sats(proved_sats);
         shown.due_sats = due_sats;
         if due_sats == 0 {
             return Ok(());
@@ -179,6 +171,18 @@ impl<'a, 'r, 's> Shown<'a, 'r, 's> {
         offer: &Offer,
         shown: &mut data::PaidVote,
     ) -> Result<(), DatabaseError> {
+        let is_paid = matches!(
+            shown.state,
+            PaymentState::Confirmed | PaymentState::Settled | PaymentState::Disconnected
+        );
+        if is_paid {
+            shown.warnings.push(format!(
+                "{} sats were paid for this vote, but to somebody else than you are to pay",
+                shown.sats
+            ));
+            (shown.confirmations, shown.txid, shown.why) = (0, None, None);
+            shown.to_self = false;
+        }
         if let Some(why) = shown.why.take() {
             let text = format!("somebody published a proof of it that does not count here: {why}");
             shown.warnings.push(text);
