@@ -45,7 +45,7 @@ use ranking::{Ranking, Weights};
 pub(crate) use reading::is_recent;
 pub use run::{run, tell_offers};
 pub use sums::VoteSum;
-pub(crate) use watch::own_row;
+pub(crate) use watch::{own_row, proving_rows};
 
 /// Changes that a slow reader may lag behind before it has to read anew.
 const CHANGES: usize = 1_024;

@@ -30,6 +30,7 @@ use crate::{
         facts::{KeyRow, KeyState},
         is_recent, own_row,
         proof::{Standing, View},
+        proving_rows,
     },
     pins::{Promise, Target},
     service::{pinning, rows, writing},
@@ -417,8 +418,13 @@ pub async fn publish_proof(core: &Arc<Core>, bytes: &[u8]) -> Result<Written, No
     if !matches!(state, PaymentState::Confirmed | PaymentState::Settled) {
         return Err(refuse(&why.unwrap_or_default()));
     }
-    // Others may take back what they published.
-    let row = match own_row(core, vote, outpoint).await? {
+    // Others may take back what they published: who pays or is paid publishes it, too.
+    let parties = [Some(facts.voter), Some(facts.author), facts.owner];
+    let known = match parties.contains(&Some(core.identity)) {
+        true => own_row(core, vote, outpoint).await?,
+        false => proving_rows(core, vote, outpoint).first().copied(),
+    };
+    let row = match known {
         Some(row) => row,
         None => {
             let row = rows::payment(vote, bytes);

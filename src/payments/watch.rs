@@ -143,6 +143,8 @@ pub(super) fn step_back(state: &mut State, chain: &HeaderChain) -> BTreeSet<Entr
         offer.found.retain(|found| {
             let stands = chain.height_of(&found.block).is_some();
             if !stands {
+                // It may be mined again: until the person says otherwise nobody pays it twice.
+                offer.seen.get_or_insert(found.outpoint.txid);
                 reading.look_again_from(found.height);
                 lost.insert(*vote);
             }
@@ -367,20 +369,22 @@ async fn publish_one(core: &Arc<Core>, due: Due) -> Result<Option<Proved>, NodeE
     Ok(Some((vote, found.outpoint, row)))
 }
 
+/// Everybody's rows that prove a payment, on the chain as it is.
+pub(crate) fn proving_rows(core: &Core, vote: EntryId, outpoint: OutPoint) -> Vec<EntryId> {
+    let index = core.payments.index();
+    let proofs = index.proofs_of(&vote).filter(|(_, proof)| {
+        proof.standing.worth() == Worth::Confirmed && proof.standing.outpoint() == Some(outpoint)
+    });
+    proofs.map(|(row, _)| *row).collect()
+}
+
 /// The row of the node's person that proves a payment. Those of others may be taken back by them.
 pub(crate) async fn own_row(
     core: &Arc<Core>,
     vote: EntryId,
     outpoint: OutPoint,
 ) -> Result<Option<EntryId>, NodeError> {
-    let rows: Vec<EntryId> = {
-        let index = core.payments.index();
-        let proofs = index.proofs_of(&vote).filter(|(_, proof)| {
-            proof.standing.worth() == Worth::Confirmed
-                && proof.standing.outpoint() == Some(outpoint)
-        });
-        proofs.map(|(row, _)| *row).collect()
-    };
+    let rows = proving_rows(core, vote, outpoint);
     if rows.is_empty() {
         return Ok(None);
     }
