@@ -1,5 +1,6 @@
 //! The datt node.
 
+pub mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;

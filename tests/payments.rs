@@ -87,6 +87,14 @@ fn offered(chain: &Chain, pair: &Pair) -> Result<(String, Transaction)> {
     Ok((text(&asked, "vote")?, chain.pays(&asked)?))
 }
 
+/// A vote on the pair's thread that one block says is paid, at both nodes.
+fn confirmed(chain: &Chain, pair: &Pair) -> Result<String> {
+    let (id, paying) = offered(chain, pair)?;
+    chain.mine(&paying);
+    both_reach(pair, &id, "confirmed", 1)?;
+    Ok(id)
+}
+
 /// Both nodes of a pair show the vote that far.
 fn both_reach(pair: &Pair, vote: &str, state: &str, confirmations: u32) -> Result<()> {
     for node in [&pair.payer, &pair.author] {

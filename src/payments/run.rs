@@ -12,7 +12,7 @@ use tokio::sync::{broadcast::error::RecvError, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{feed, holders, vote_facts, watch};
-use crate::{clock::now_ms, config, core::Core};
+use crate::{causes::with_causes, clock::now_ms, config, core::Core};
 
 /// What warnings about the chain are filed under.
 pub(super) const WARNING: &str = "payments";
@@ -56,7 +56,7 @@ async fn open(core: &Arc<Core>) {
             let _ = core.payments.spv.set(spv);
             None
         }
-        Ok(Err(error)) => Some(chain_of(&error)),
+        Ok(Err(error)) => Some(with_causes(&error)),
         Err(panic) => Some(panic.to_string()),
     };
     if let Some(failure) = &failure {
@@ -95,18 +95,6 @@ fn start(options: SpvOptions) -> Result<Spv, SpvError> {
             Spv::import_only(options)
         }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Judges everything anew whenever the chain moves.

@@ -24,7 +24,7 @@ use gateway::{
 use model::{BlobId, EntryId, SpaceId};
 
 use super::{authors, blobs};
-use crate::{core::Core, denylist::honour};
+use crate::{causes::with_causes, core::Core, denylist::honour};
 
 /// Entries of a directory that a listing shows.
 const LISTED: usize = 10_000;
@@ -412,17 +412,6 @@ fn walk_error(error: WalkError) -> NodeError {
         WalkError::Resolve(error) => resolve_error(error),
         error => NodeError::Invalid(with_causes(&error)),
     }
-}
-
-/// What is wrong with a node is said by the error's causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

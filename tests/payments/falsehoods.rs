@@ -10,7 +10,7 @@ use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use serde_json::json;
 use spv::proof::{Binding, MAX_PROOF_BYTES, PaymentProof};
 
-use super::{Chain, SATS, both_reach, offered, paid};
+use super::{Chain, SATS, both_reach, confirmed, offered, paid};
 use crate::node::Node;
 use crate::purse::{Pair, outputs_of_batch, proofs_of, reaches, shown, vote};
 use crate::scene::{Scene, text};
@@ -299,9 +299,7 @@ fn a_proof_of_another_chain_is_never_counted() -> Result<()> {
     let scene = Scene::new()?;
     let chain = Chain::new()?;
     let pair = chain.pair(&scene)?;
-    let (id, paying) = offered(&chain, &pair)?;
-    chain.mine(&paying);
-    both_reach(&pair, &id, "confirmed", 1)?;
+    let id = confirmed(&chain, &pair)?;
     // the same first block, and none after it
     let other = Chain::seeded(2)?;
     let reader = other.setup(&scene, "reader").start()?;

@@ -15,7 +15,7 @@ use model::{Entry, EntryId, Payload, SpaceId};
 use spv::Network;
 use spv::proof::{Binding, Claim, PaymentProof, address_script, prove};
 
-use super::{Chain, SATS, both_reach, offered, paid};
+use super::{Chain, SATS, confirmed, paid};
 use crate::node::{Node, Setup, eventually};
 use crate::purse::{ARRIVES, OTHER_WORDS, counts, proofs_of, publish, reaches, vote};
 use crate::scene::{Scene, text};
@@ -81,9 +81,7 @@ async fn false_proofs_of_a_liar_are_shown_as_false_and_never_counted() -> Result
     let scene = Scene::new()?;
     let chain = Chain::new()?;
     let mut pair = chain.pair(&scene)?;
-    let (honest, paying) = offered(&chain, &pair)?;
-    chain.mine(&paying);
-    both_reach(&pair, &honest, "confirmed", 1)?;
+    let honest = confirmed(&chain, &pair)?;
     let truth = proofs_of(&pair.author, &honest)?.remove(0);
 
     let post = pair.reply(&pair.author, "Another")?;
@@ -137,9 +135,7 @@ async fn an_invented_payment_hides_no_address_and_claims_no_sats() -> Result<()>
     let scene = Scene::new()?;
     let chain = Chain::new()?;
     let mut pair = chain.pair(&scene)?;
-    let (honest, paying) = offered(&chain, &pair)?;
-    chain.mine(&paying);
-    both_reach(&pair, &honest, "confirmed", 1)?;
+    let honest = confirmed(&chain, &pair)?;
     let truth = PaymentProof::decode(&proofs_of(&pair.author, &honest)?.remove(0))?;
 
     let post = pair.reply(&pair.author, "Another")?;

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Chain, SATS, both_reach, offered, paid};
+use super::{Chain, SATS, both_reach, confirmed, offered, paid};
 use crate::node::eventually;
 use crate::purse::{
     ARRIVES, OTHER_WORDS, counts, payable, proofs_of, publish, reaches, shown, vote,
@@ -74,9 +74,7 @@ fn a_proof_is_checked_anywhere_by_a_file_of_headers() -> Result<()> {
     let scene = Scene::new()?;
     let chain = Chain::new()?;
     let pair = chain.pair(&scene)?;
-    let (id, paying) = offered(&chain, &pair)?;
-    chain.mine(&paying);
-    both_reach(&pair, &id, "confirmed", 1)?;
+    let id = confirmed(&chain, &pair)?;
     let held = proofs_of(&pair.author, &id)?;
     let proof = scene.path("proof");
     fs::write(&proof, held.first().context("no proof")?)?;

@@ -23,6 +23,7 @@ use torrent::{
 use views::data::Publicity;
 
 use crate::{
+    causes::with_causes,
     core::Core,
     flow::{album, fetch, import, seed},
     service::blobs::driven,
@@ -373,7 +374,7 @@ async fn held_file(
 
 fn failed(error: SwarmError) -> NodeError {
     match error {
-        SwarmError::Description { .. } => NodeError::NotVerified(reasons(&error)),
+        SwarmError::Description { .. } => NodeError::NotVerified(with_causes(&error)),
         SwarmError::NoWay { .. } => NodeError::NotFound(format!(
             "{error}: name a peer with --peer, or let the node look for them"
         )),
@@ -383,15 +384,4 @@ fn failed(error: SwarmError) -> NodeError {
         SwarmError::Taken { .. } => NodeError::Conflict(error.to_string()),
         error => NodeError::local("download a torrent", error),
     }
-}
-
-/// An error with what caused it.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
